@@ -1,0 +1,93 @@
+"""The shape of the source: small files, small functions, honest names, imports at the top."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[2] / "src" / "umbel"
+
+LONGEST_FILE = 400
+LONGEST_FUNCTION = 60
+
+#: A name that says nothing collects everything.
+EMPTY_NAMES = {"utils", "util", "common", "helpers", "helper", "misc"}
+
+#: Imports inside functions that are wanted: (module, imported) -> why it cannot stand at the top.
+LAZY_IMPORTS: dict[tuple[str, str], str] = {}
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def name_of(path: Path) -> str:
+    """The path inside the package, for test ids and for the tables above."""
+    return path.relative_to(PACKAGE).as_posix()
+
+
+every_module = pytest.mark.parametrize("path", MODULES, ids=name_of)
+
+
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), str(path))
+
+
+def functions_of(path: Path) -> Iterator[Function]:
+    return (node for node in ast.walk(tree_of(path)) if isinstance(node, Function))
+
+
+def imports_inside_functions() -> Iterator[tuple[str, str]]:
+    for path in MODULES:
+        for function in functions_of(path):
+            for node in ast.walk(function):
+                if isinstance(node, ast.Import):
+                    yield from ((name_of(path), alias.name) for alias in node.names)
+                elif isinstance(node, ast.ImportFrom):
+                    yield name_of(path), "." * node.level + (node.module or "")
+
+
+@every_module
+def test_a_file_has_at_most_400_lines(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= LONGEST_FILE
+
+
+@every_module
+def test_a_function_has_at_most_60_lines(path: Path) -> None:
+    lengths = {
+        f"{node.name} (line {node.lineno})": (node.end_lineno or node.lineno) - node.lineno + 1
+        for node in functions_of(path)
+    }
+
+    assert {name: lines for name, lines in lengths.items() if lines > LONGEST_FUNCTION} == {}
+
+
+@every_module
+def test_a_module_says_what_it_holds(path: Path) -> None:
+    tree = tree_of(path)
+    if path.name == "__init__.py" and not tree.body:
+        return
+
+    assert (ast.get_docstring(tree) or "").strip()
+
+
+@every_module
+def test_a_name_says_something(path: Path) -> None:
+    assert EMPTY_NAMES.isdisjoint(
+        part.removesuffix(".py") for part in path.relative_to(PACKAGE).parts
+    )
+
+
+def test_imports_stand_at_the_top_except_the_listed_ones() -> None:
+    found = set(imports_inside_functions())
+
+    assert found - LAZY_IMPORTS.keys() == set(), "move them to the top, or list them with a reason"
+
+
+def test_the_list_of_lazy_imports_has_no_stale_entries() -> None:
+    assert LAZY_IMPORTS.keys() - set(imports_inside_functions()) == set()
