@@ -13,7 +13,6 @@ from uuid import uuid4
 
 import psutil
 import pytest
-
 from scripts.services import SERVERS, strict
 
 MISSING = {server.marker: server for server in SERVERS if server.find() is None}
