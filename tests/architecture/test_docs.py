@@ -1,0 +1,73 @@
+"""The pages say what is true: links lead somewhere, commands exist, every setting is described.
+
+The code blocks of the README are run by ``tests/learn/test_readme.py``.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted(
+    page
+    for page in [*ROOT.glob("*.md"), *ROOT.glob("*/**/*.md")]
+    if not any(part.startswith(".") for part in page.relative_to(ROOT).parts)
+)
+
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+INLINE = re.compile(r"`[^`\n]*`")
+HEADING = re.compile(r"^#+ +(.*)$", re.MULTILINE)
+MAKE_COMMAND = re.compile(r"(?:^ {4}|`)make ([a-z]+)", re.MULTILINE)
+MAKE_TARGET = re.compile(r"^([a-z]+):", re.MULTILINE)
+
+
+def page_name(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+every_page = pytest.mark.parametrize("page", PAGES, ids=page_name)
+
+
+def anchors_of(page: Path) -> set[str]:
+    """The fragments that a reader's browser can jump to, as code hosts make them."""
+    text = FENCED.sub("", page.read_text(encoding="utf-8"))
+    headings = [re.sub(r"[^\w\- ]", "", heading.lower()) for heading in HEADING.findall(text)]
+    return {heading.strip().replace(" ", "-") for heading in headings}
+
+
+def links_of(page: Path) -> list[str]:
+    text = FENCED.sub("", page.read_text(encoding="utf-8"))
+    links = LINK.findall(INLINE.sub("", text.replace("[`", "[").replace("`]", "]")))
+    return [link for link in links if "://" not in link and not link.startswith("mailto:")]
+
+
+@every_page
+def test_links_lead_to_a_file_and_a_heading(page: Path) -> None:
+    broken = []
+    for link in links_of(page):
+        path, _, fragment = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        if not target.exists() or (fragment and fragment not in anchors_of(target)):
+            broken.append(link)
+
+    assert broken == []
+
+
+@every_page
+def test_make_commands_exist(page: Path) -> None:
+    targets = set(MAKE_TARGET.findall((ROOT / "Makefile").read_text(encoding="utf-8")))
+
+    assert set(MAKE_COMMAND.findall(page.read_text(encoding="utf-8"))) - targets == set()
+
+
+def test_make_lists_every_target() -> None:
+    targets = set(MAKE_TARGET.findall((ROOT / "Makefile").read_text(encoding="utf-8")))
+
+    listed = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+    assert {line.split()[1] for line in listed.splitlines() if line.strip()} == targets
