@@ -1,0 +1,1 @@
+"""The demonstration project: upload a file, see it analysed by a worker."""
