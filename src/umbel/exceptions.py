@@ -39,6 +39,8 @@ __all__ = [
     "UnknownOption",
     "UnknownSetting",
     "WorkerLostError",
+    "WorkerShutdown",
+    "WorkerTerminate",
 ]
 
 
@@ -122,6 +124,8 @@ class Retry(TaskPredicate):
         self.when = when
         self.is_eager = is_eager
         self.sig = sig
+        #: The message of the next run, where it is still to be sent (with the settlement).
+        self.next_message: Any = None
         super().__init__(message, repr(exc) if exc is not None else None, when)
 
     def humanize(self) -> str:
@@ -217,3 +221,11 @@ class WorkerLostError(UmbelError):
 
 class Terminated(UmbelError):
     """A running task was ended by remote control."""
+
+
+class WorkerShutdown(SystemExit):
+    """Raised to end the worker after the running tasks."""
+
+
+class WorkerTerminate(SystemExit):
+    """Raised to end the worker at once; unfinished work goes back to its queue."""

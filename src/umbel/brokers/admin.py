@@ -14,7 +14,7 @@ import msgspec
 
 from umbel.message.message import Message
 
-__all__ = ["DeadLetter", "Place", "QueueAdmin", "QueueStatus"]
+__all__ = ["ConsumerStatus", "DeadLetter", "Place", "QueueAdmin", "QueueStatus"]
 
 
 class QueueStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,6 +26,17 @@ class QueueStatus(msgspec.Struct, frozen=True, kw_only=True):
     #: Waiting for their moment.
     delayed: int
     #: Lent to consumers.
+    lent: int
+
+
+class ConsumerStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One registered consumer at one moment."""
+
+    id: str
+    queues: tuple[str, ...]
+    #: Seconds since its last heartbeat.
+    silent_for: float
+    #: How many messages it holds.
     lent: int
 
 
@@ -61,6 +72,10 @@ class QueueAdmin(ABC):
     @abstractmethod
     def queues(self, names: Sequence[str] = ()) -> list[QueueStatus]:
         """Status of these queues and of every queue that the broker knows, by name."""
+
+    @abstractmethod
+    def consumers(self) -> list[ConsumerStatus]:
+        """Consumers that are registered and have not been declared dead, by id."""
 
     @abstractmethod
     def purge(self, queue: str, limit: int = 1000) -> list[Message | None]:

@@ -1,0 +1,105 @@
+"""``umbel worker``: run tasks until told to stop."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from typing import Any
+
+import click
+
+from umbel import __version__
+from umbel.app.deployment import worker_values
+from umbel.cli.main import Invocation
+from umbel.events.emitter import Emitter
+from umbel.worker.log import LogLines, set_up_logging
+from umbel.worker.options import WorkerOptions
+from umbel.worker.worker import Worker
+
+__all__ = ["worker"]
+
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", "FATAL")
+
+
+@click.command()
+@click.option("-n", "--hostname", metavar="NAME", help="The node's name; %h is the host.")
+@click.option("-c", "--concurrency", type=click.IntRange(min=1), help="Processes; default: cores.")
+@click.option("-P", "--pool", metavar="POOL", help="prefork (default) or solo.")
+@click.option("-Q", "--queues", metavar="A,B", help="Take messages of these queues only.")
+@click.option(
+    "-l",
+    "--loglevel",
+    default="WARNING",
+    show_default=True,
+    type=click.Choice(LEVELS, case_sensitive=False),
+    help="INFO shows a line for each task.",
+)
+@click.option("--health", metavar="ADDRESS", help="Answer probes here: host:port or a socket path.")
+@click.option("--time-limit", type=float, metavar="SECONDS", help="Hard limit for each task.")
+@click.option("--soft-time-limit", type=float, metavar="SECONDS", help="Soft limit for each task.")
+@click.option("--max-tasks-per-child", type=click.IntRange(min=1), help="Then replace the process.")
+@click.option("--prefetch-multiplier", type=click.IntRange(min=0), help="Messages kept per process.")
+@click.option("--drain-timeout", type=float, metavar="SECONDS", help="To finish when told to stop.")
+@click.pass_obj
+def worker(obj: Invocation, **flags: Any) -> int:
+    """Run tasks until told to stop (TERM or Ctrl-C: finish what runs; again: at once)."""
+    app = obj.app
+    app.import_modules()
+    conf = app.conf
+    level = getattr(logging, flags.pop("loglevel").upper())
+    set_up_logging(
+        level,
+        line_format=conf.worker_log_format,
+        task_format=conf.worker_task_log_format,
+        hijack=conf.worker_hijack_root_logger,
+    )
+    options = _options(app, flags)
+    emitter = Emitter()
+    LogLines(emitter).subscribe()
+    node = Worker(options, emitter)
+    if not obj.quiet:
+        click.echo(banner(app, options, node))
+        sys.stdout.flush()
+    return node.run()
+
+
+def _options(app: Any, flags: dict[str, Any]) -> WorkerOptions:
+    queues = [name.strip() for name in (flags.pop("queues") or "").split(",") if name.strip()]
+    values = worker_values(
+        app,
+        queues=queues,
+        concurrency=flags.pop("concurrency"),
+        pool=flags.pop("pool"),
+        hostname=flags.pop("hostname"),
+    )
+    renamed = {
+        "health": "health_address",
+        "max_tasks_per_child": "max_jobs_per_child",
+        "prefetch_multiplier": "prefetch",
+    }
+    for flag, value in flags.items():
+        if value is not None:
+            values[renamed.get(flag, flag)] = value
+    return WorkerOptions(**values)
+
+
+def banner(app: Any, options: WorkerOptions, node: Worker) -> str:
+    """What this worker is, for the person who started it. Passwords are hidden."""
+    backend = app.backend
+    lines = [
+        f" umbel {__version__}  {options.node}",
+        "",
+        f"  app:      {app.main or '(none)'}",
+        f"  broker:   {app.broker.display_url}",
+        f"  results:  {backend.display_url if backend is not None else 'disabled'}",
+        f"  pool:     {options.pool}, {options.concurrency} process"
+        f"{'' if options.concurrency == 1 else 'es'}",
+        f"  queues:   {', '.join(options.queues)}",
+    ]
+    if node.health is not None:
+        lines.append(f"  health:   {node.health.address}")
+    lines += ["", "  tasks:", *(f"    {name}" for name in sorted(options.tasks)), ""]
+    if hasattr(os, "getuid") and os.getuid() == 0 and "pickle" in app.conf.accept_content:
+        lines.insert(0, "Running as root while accepting pickle: whoever can send can be root.")
+    return "\n".join(lines)

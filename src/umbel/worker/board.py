@@ -1,0 +1,101 @@
+"""What each child process works on, in memory that its supervisor shares and outlives.
+
+A child writes before it calls a task and after; the supervisor reads it to know which loans a dead
+child had begun, and who is past a hard time limit. No locks: every field has one writer, and a
+reader that must be sure reads twice.
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+
+__all__ = ["Board", "Slot"]
+
+_ID = struct.Struct("=H126s")  # consumer id
+_RUN = struct.Struct("=QdH238s")  # generation, monotonic start, loan
+_LIMIT = struct.Struct("=dd")  # monotonic moment of the hard limit, its seconds
+_READY = struct.Struct("=B")
+_RUN_AT = _ID.size
+_LIMIT_AT = _RUN_AT + _RUN.size
+_READY_AT = _LIMIT_AT + _LIMIT.size
+_SIZE = 512
+
+
+class Slot:
+    """One place on the board: one job at a time of one process."""
+
+    def __init__(self, memory: mmap.mmap, index: int) -> None:
+        self._memory = memory
+        self._base = index * _SIZE
+        self._generation = 0
+
+    def sign(self, consumer_id: str) -> None:
+        """Say under which consumer id this process holds its loans."""
+        text = consumer_id.encode()
+        _ID.pack_into(self._memory, self._base, len(text), text)
+
+    @property
+    def consumer_id(self) -> str:
+        """The signed id; empty before the process has one."""
+        length, text = _ID.unpack_from(self._memory, self._base)
+        signed: str = text[:length].decode()
+        return signed
+
+    def begin(self, loan: str, started: float) -> None:
+        """The job of this loan is about to run."""
+        self._generation += 1
+        text = loan.encode()
+        _RUN.pack_into(
+            self._memory, self._base + _RUN_AT, self._generation, started, len(text), text
+        )
+
+    def end(self) -> None:
+        """Nothing runs here."""
+        _RUN.pack_into(self._memory, self._base + _RUN_AT, self._generation, 0.0, 0, b"")
+
+    @property
+    def loan(self) -> str:
+        """The loan of the running job, or empty."""
+        _generation, _started, length, text = _RUN.unpack_from(
+            self._memory, self._base + _RUN_AT
+        )
+        running: str = text[:length].decode()
+        return running
+
+    @property
+    def started(self) -> float:
+        """Monotonic moment when the running job began, 0 when none runs."""
+        started: float = _RUN.unpack_from(self._memory, self._base + _RUN_AT)[1]
+        return started
+
+    def limit(self, moment: float, seconds: float) -> None:
+        """Set the hard limit of the running job; 0: none."""
+        _LIMIT.pack_into(self._memory, self._base + _LIMIT_AT, moment, seconds)
+
+    @property
+    def hard_limit(self) -> tuple[float, float]:
+        """(monotonic moment, seconds) of the running job's hard limit; (0, 0): none."""
+        moment, seconds = _LIMIT.unpack_from(self._memory, self._base + _LIMIT_AT)
+        return moment, seconds
+
+    def announce(self, ready: bool) -> None:  # noqa: FBT001 - one flag, one writer
+        """Say whether this process takes messages."""
+        _READY.pack_into(self._memory, self._base + _READY_AT, ready)
+
+    @property
+    def ready(self) -> bool:
+        """Whether the process takes messages."""
+        return bool(_READY.unpack_from(self._memory, self._base + _READY_AT)[0])
+
+    def clear(self) -> None:
+        """Forget everything: a new process takes this place."""
+        self._memory[self._base : self._base + _SIZE] = bytes(_SIZE)
+
+
+class Board:
+    """Places for ``size`` processes. Made before the first fork."""
+
+    def __init__(self, size: int) -> None:
+        self._memory = mmap.mmap(-1, max(size, 1) * _SIZE)
+        self.slots = [Slot(self._memory, index) for index in range(size)]

@@ -1,0 +1,353 @@
+"""The loop that moves messages between the broker and the slots; one loop for every pool.
+
+    turn:  settle what ended and take what there is room for  (one round trip)
+           look at each delivery: refuse it, park it, or submit it
+           rest until a slot has news, a message may be there, or the supervisor speaks
+
+It runs beside user code, never under it, except with the solo pool, where a job runs in the turn.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from umbel.brokers.base import Broker, Consumer, Delivery, Exchange, RecordStore, Settlement, Verdict
+from umbel.events.emitter import Emitter
+from umbel.events.types import (
+    LoanLost,
+    MessageUndecodable,
+    TaskParked,
+    TaskReceived,
+)
+from umbel.exceptions import OperationalError
+from umbel.worker.batch import AHEAD, BatchSize
+from umbel.worker.control import Control
+from umbel.worker.job import Job
+from umbel.worker.pools.base import Pool
+from umbel.worker.waker import Waker, readable
+
+__all__ = ["ConsumerLoop"]
+
+logger = logging.getLogger("umbel.worker")
+
+#: Seconds a finished job may wait before it is settled.
+SETTLE_WITHIN = 0.02
+#: Seconds after which messages that wait behind a running job are given back.
+GIVE_BACK_AFTER = 1.0
+#: Seconds between looks for parked messages, and at whether the supervisor still lives.
+LOOK_EVERY = 1.0
+RETRY_FIRST, RETRY_LAST = 0.1, 2.0
+
+
+class ConsumerLoop:
+    """One process's share of the queues. ``acknowledge`` may be called from slots; the rest
+    belongs to the thread that calls ``run``."""
+
+    def __init__(
+        self,
+        *,
+        broker: Broker,
+        records: RecordStore | None,
+        queues: Sequence[str],
+        consumer_id: str,
+        tasks: Mapping[str, Any],
+        pool: Pool,
+        batch: BatchSize,
+        control: Control,
+        emitter: Emitter,
+        make_job: Callable[[Delivery], Job],
+        max_jobs: int | None = None,
+    ) -> None:
+        self.broker = broker
+        self.records = records
+        self.queues = queues
+        self.consumer_id = consumer_id
+        self.tasks = tasks
+        self.pool = pool
+        self.batch = batch
+        self.control = control
+        self.emitter = emitter
+        self.make_job = make_job
+        self.max_jobs = max_jobs
+        self.consumer: Consumer
+        self.waker = Waker()
+        #: Settlements not yet accepted by the broker.
+        self._ended: deque[Settlement] = deque()
+        #: What remains of jobs whose loan ended before they ran.
+        self._aftermath: deque[Settlement] = deque()
+        self._urgent: deque[_Acknowledgement] = deque()
+        self._submitted = 0
+        self._finished = 0
+        self._wake_at = 0
+        self._look_at = 0.0
+        self._beat_at = 0.0
+        self._failures = 0
+        self._draining = False
+        self._thread = 0
+
+    # The life of the loop ---------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Until drained: then every loan is settled or given back."""
+        self._thread = threading.get_ident()
+        self.pool.start(self._done)
+        if self._open():
+            while not self._drained():
+                self._turn()
+            self._close()
+        self.pool.stop()
+
+    def acknowledge(self, delivery: Delivery) -> bool:
+        """End this loan before its job runs; False when it was taken back before. Blocks."""
+        wish = _Acknowledgement(Settlement(delivery=delivery, verdict=Verdict.ACK))
+        self._urgent.append(wish)
+        if threading.get_ident() == self._thread:
+            while not wish.answered.is_set():
+                self._exchange([], 0)
+        else:
+            self.waker.set()
+            wish.answered.wait()
+        return wish.accepted
+
+    def _open(self) -> bool:
+        while not self._draining:
+            try:
+                self.consumer = self.broker.consume(self.queues, self.consumer_id, self.records)
+            except OperationalError as error:
+                self._lost(error)
+                self._obey()
+            else:
+                self._failures = 0
+                self.control.sign(self.consumer.id)
+                self.control.announce(ready=True)
+                return True
+        return False
+
+    def _turn(self) -> None:
+        ended = self._take_ended()
+        self._settle_aftermath()
+        exchange = self._exchange(ended, self._room(len(ended)))
+        if exchange is not None:
+            for delivery in exchange.deliveries:
+                self._receive(delivery)
+            if exchange.parked:
+                self._unpark()
+        if not self._run_inline():
+            self._rest()
+        self._obey()
+        if self._draining or self.pool.longest() > GIVE_BACK_AFTER:
+            self._give_back()
+
+    def _run_inline(self) -> bool:
+        """With the solo pool, run jobs here until something should be settled; True: some wait."""
+        began = time.monotonic()
+        while self.pool.run_next():
+            elapsed = time.monotonic() - began
+            if elapsed > GIVE_BACK_AFTER:
+                self._give_back()
+            if elapsed > SETTLE_WITHIN:
+                return True
+        return False
+
+    def abandon(self) -> None:
+        """Leave at once; what was not settled goes back to its queue."""
+        self._close()
+
+    def _close(self) -> None:
+        self.control.announce(ready=False)
+        try:
+            self.consumer.close()
+        except OperationalError as error:
+            # The supervisor, or after a while any worker, gives the loans back instead.
+            logger.warning("Could not sign off from %s: %s", self.broker.display_url, error)
+
+    # Settling and receiving ---------------------------------------------------------------------
+
+    def _exchange(self, ended: list[Settlement], limit: int) -> Exchange | None:
+        wishes = list(self._urgent)
+        settlements = [*ended, *(wish.settlement for wish in wishes)]
+        try:
+            exchange = self.consumer.exchange(settlements, limit)
+        except OperationalError as error:
+            self._ended.extendleft(reversed(ended))
+            self._lost(error)
+            return None
+        self._back()
+        self._finished += len(ended)
+        refused = {settlement.delivery.loan for settlement in exchange.refused}
+        for wish in wishes:
+            self._urgent.remove(wish)
+            wish.answer(accepted=wish.settlement.delivery.loan not in refused)
+        for settlement in exchange.refused:
+            self._emit_lost(settlement)
+        if self.consumer.id != self.consumer_id:
+            self._start_anew()
+        return exchange
+
+    def _receive(self, delivery: Delivery) -> None:
+        message = delivery.message
+        if message is None:
+            self._refuse(delivery, Verdict.REJECT, delivery.problem)
+            self.emitter.emit(MessageUndecodable(queue=delivery.queue, reason=delivery.problem))
+        elif message.task not in self.tasks:
+            self._refuse(delivery, Verdict.PARK, "")
+            self.emitter.emit(TaskParked(id=message.id, name=message.task, queue=delivery.queue))
+        else:
+            if self.emitter.wanted(TaskReceived):
+                self.emitter.emit(TaskReceived.of(message))
+            self._submitted += 1
+            self.pool.submit(self.make_job(delivery))
+
+    def _refuse(self, delivery: Delivery, verdict: Verdict, reason: str) -> None:
+        self._submitted += 1
+        self._ended.append(Settlement(delivery=delivery, verdict=verdict, reason=reason))
+
+    def _unpark(self) -> None:
+        now = time.monotonic()
+        if now < self._look_at or self._draining:
+            return
+        self._look_at = now + LOOK_EVERY
+        try:
+            for delivery in self.consumer.unpark(self.tasks.keys(), self.batch.target()):
+                self._receive(delivery)
+        except OperationalError as error:
+            self._lost(error)
+
+    def _settle_aftermath(self) -> None:
+        while self._aftermath:
+            settlement = self._aftermath[0]
+            try:
+                if settlement.record is not None and self.records is not None:
+                    self.records.store_many([settlement.record])
+                if settlement.publish:
+                    self.broker.publish(settlement.publish)
+            except OperationalError as error:
+                self._lost(error)
+                return
+            self._aftermath.popleft()
+            self._finished += 1
+
+    # Slots ----------------------------------------------------------------------------------------
+
+    def _done(self, job: Job, settlement: Settlement) -> None:
+        self.batch.observe(job.runtime)
+        (self._aftermath if job.acknowledged else self._ended).append(settlement)
+        if self._wake_at and self._pending() >= self._wake_at:
+            self._wake_at = 0
+            self.waker.set()
+
+    def _take_ended(self) -> list[Settlement]:
+        ended = self._ended
+        return [ended.popleft() for _ in range(len(ended))]
+
+    def _room(self, ending: int) -> int:
+        """How many messages to ask for, when ``ending`` of those held are about to be settled."""
+        if self._draining:
+            return 0
+        held = self._submitted - self._finished - ending
+        # Behind a job that takes its time, nothing waits: another worker may be idle.
+        target = self.pool.slots if self.pool.longest() > AHEAD else self.batch.target()
+        if self.max_jobs is not None:
+            target = min(target, held + self.max_jobs - self._submitted)
+        return target - held if held <= target // 2 else 0
+
+    def _give_back(self) -> None:
+        for job in self.pool.withdraw():
+            self._ended.append(Settlement(delivery=job.delivery, verdict=Verdict.RELEASE))
+
+    # Resting ----------------------------------------------------------------------------------------
+
+    def _rest(self) -> None:
+        held = self._submitted - self._finished
+        self._wake_at = max(1, (held + 1) // 2)
+        if self._urgent or self._pending() >= self._wake_at:
+            self._wake_at = 0
+            return
+        quick = self._pending() or held > self.pool.slots
+        timeout = SETTLE_WITHIN if quick else LOOK_EVERY
+        if held < self.pool.slots and not self._draining:
+            self._wait_for_messages(timeout)
+        else:
+            readable((self.waker.fd, self.control.fd), timeout)
+        self._wake_at = 0
+        self.waker.clear()
+
+    def _wait_for_messages(self, timeout: float) -> None:
+        try:
+            self.consumer.wait(timeout, (self.waker.fd, self.control.fd))
+        except OperationalError as error:
+            self._lost(error)
+
+    def _pending(self) -> int:
+        return len(self._ended) + len(self._aftermath)
+
+    def _obey(self) -> None:
+        self.control.read()
+        if self.control.draining or self._exhausted():
+            self._draining = True
+        if self.control.orphaned:
+            self._beat_for_oneself()
+
+    def _exhausted(self) -> bool:
+        return self.max_jobs is not None and self._submitted >= self.max_jobs
+
+    def _beat_for_oneself(self) -> None:
+        now = time.monotonic()
+        if now >= self._beat_at:
+            self._beat_at = now + LOOK_EVERY
+            try:
+                self.broker.beat([self.consumer_id])
+            except OperationalError as error:
+                self._lost(error)
+
+    def _drained(self) -> bool:
+        return self._draining and self._submitted == self._finished and not self._ended
+
+    # Losing the broker --------------------------------------------------------------------------------
+
+    def _lost(self, error: OperationalError) -> None:
+        if self._failures == 0:
+            logger.debug("Lost %s: %s", self.broker.display_url, error)  # the steward says it aloud
+            self.control.announce(ready=False)
+        delay = min(RETRY_LAST, RETRY_FIRST * 2 ** min(self._failures, 10))
+        self._failures += 1
+        # Without the spread, all workers would come back at the same moment.
+        readable((self.control.fd,), delay * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
+
+    def _back(self) -> None:
+        if self._failures:
+            self._failures = 0
+            self.control.announce(ready=True)
+
+    def _start_anew(self) -> None:
+        """The broker had declared this consumer dead: what had not begun runs elsewhere."""
+        self.consumer_id = self.consumer.id
+        self.control.sign(self.consumer_id)
+        for _job in self.pool.withdraw():
+            self._finished += 1
+
+    def _emit_lost(self, settlement: Settlement) -> None:
+        message = settlement.delivery.message
+        if message is not None:
+            self.emitter.emit(LoanLost(id=message.id, name=message.task))
+
+
+class _Acknowledgement:
+    """A slot's wish to end a loan before its job runs, and the broker's answer."""
+
+    __slots__ = ("accepted", "answered", "settlement")
+
+    def __init__(self, settlement: Settlement) -> None:
+        self.settlement = settlement
+        self.accepted = False
+        self.answered = threading.Event()
+
+    def answer(self, *, accepted: bool) -> None:
+        self.accepted = accepted
+        self.answered.set()

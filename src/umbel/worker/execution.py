@@ -1,0 +1,118 @@
+"""One message on its way from lent to settled.
+
+    lent -> admitted -> ran -> settled
+       `-> refused (expired, …) -> settled
+
+Every feature of a task is a ``Middleware`` that takes part in one or more of the three steps; the
+order of the list is the order of the work. ``execute`` runs wherever the pool says and returns a
+``Settlement``; sending it to the broker is the consumer's work.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, ExitStack
+from typing import Any
+
+from umbel import states
+from umbel.app.context import Context
+from umbel.brokers.base import Settlement, Verdict
+from umbel.exceptions import DecodeError, InvalidTaskError, Reject, WorkerTerminate
+from umbel.message.protocol import decode_body
+from umbel.worker.job import Job, Outcome
+from umbel.worker.middleware.base import Middleware
+
+__all__ = ["Pipeline", "conclude"]
+
+
+class Pipeline:
+    """The middlewares of a worker, sorted once into the steps in which they take part."""
+
+    def __init__(self, middlewares: Sequence[Middleware], node: str, accept: frozenset[str]) -> None:
+        self.node = node
+        self.accept = accept
+        self._admit = [m.admit for m in middlewares if _overrides(m, "admit")]
+        self._around = [m.around for m in middlewares if _overrides(m, "around")]
+        self._settle = [m.settle for m in reversed(middlewares) if _overrides(m, "settle")]
+
+    def execute(self, job: Job) -> Settlement:
+        """The whole life of a job. Never raises for anything that a task or message can do."""
+        job.began = time.monotonic()
+        job.started_at = time.time()
+        outcome = self.admit(job) or self.run(job)
+        job.runtime = time.monotonic() - job.began
+        return self.settle(job, outcome)
+
+    def admit(self, job: Job) -> Outcome | None:
+        """Load the arguments and ask every middleware; the first outcome stops the job."""
+        try:
+            job.args, job.kwargs, job.embed = decode_body(job.message, self.accept)
+        except (DecodeError, InvalidTaskError) as error:
+            job.context = Context.from_message(job.message, (), {}, hostname=self.node)
+            return _undecodable(error)
+        job.context = Context.from_message(job.message, job.args, job.kwargs, hostname=self.node)
+        for admit in self._admit:
+            outcome = admit(job)
+            if outcome is not None:
+                return outcome
+        return None
+
+    def run(self, job: Job) -> Outcome:
+        """Call the user's function inside everything that surrounds it."""
+        try:
+            surroundings = [around for ask in self._around if (around := ask(job)) is not None]
+            value = _call_within(surroundings, job)
+        except Exception as error:  # noqa: BLE001 - a task may raise anything
+            return Outcome(states.FAILURE, error=error)
+        except WorkerTerminate:
+            raise
+        except SystemExit as error:
+            # A task that calls sys.exit() ends itself, not the worker.
+            return Outcome(states.FAILURE, error=error)
+        return Outcome(states.SUCCESS, value=value)
+
+    def settle(self, job: Job, outcome: Outcome) -> Settlement:
+        """Let every middleware see how it ended, innermost first, and say it to the broker."""
+        for settle in self._settle:
+            outcome = settle(job, outcome)
+        return conclude(job, outcome)
+
+
+def _undecodable(error: Exception) -> Outcome:
+    outcome = Outcome(states.FAILURE, error=error)
+    outcome.reason = f"{type(error).__name__}: {error}"[:500]
+    outcome.traceback = outcome.reason
+    return outcome
+
+
+def _call_within(surroundings: list[AbstractContextManager[Any]], job: Job) -> Any:
+    if not surroundings:
+        return job.call(*job.args, **job.kwargs)
+    with ExitStack() as stack:
+        for surrounding in surroundings:
+            stack.enter_context(surrounding)
+        return job.call(*job.args, **job.kwargs)
+
+
+def conclude(job: Job, outcome: Outcome) -> Settlement:
+    """The settlement that this outcome means for the broker."""
+    verdict, counted = Verdict.ACK, False
+    if outcome.state == states.FAILURE:
+        verdict = Verdict.REJECT
+    elif outcome.state == states.REJECTED:
+        requeue = isinstance(outcome.error, Reject) and outcome.error.requeue
+        verdict = Verdict.RELEASE if requeue else Verdict.REJECT
+    return Settlement(
+        delivery=job.delivery,
+        verdict=verdict,
+        reason=outcome.reason,
+        delay=outcome.delay,
+        counted=counted,
+        record=outcome.record,
+        publish=(outcome.next_message,) if outcome.next_message is not None else (),
+    )
+
+
+def _overrides(middleware: Middleware, step: str) -> bool:
+    return getattr(type(middleware), step) is not getattr(Middleware, step)

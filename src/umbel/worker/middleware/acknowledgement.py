@@ -1,0 +1,28 @@
+"""At-most-once for tasks with ``acks_late=False``: the loan ends before the function starts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from umbel import states
+from umbel.brokers.base import Delivery
+from umbel.worker.job import Job, Outcome
+from umbel.worker.middleware.base import Middleware
+
+__all__ = ["EarlyAcknowledgement"]
+
+
+class EarlyAcknowledgement(Middleware):
+    """``acknowledge`` blocks until the broker has forgotten the message; False: it was taken back
+    before (then somebody else runs it, and this job must not)."""
+
+    def __init__(self, acknowledge: Callable[[Delivery], bool]) -> None:
+        self.acknowledge = acknowledge
+
+    def admit(self, job: Job) -> Outcome | None:
+        if job.task.acks_late:
+            return None
+        if not self.acknowledge(job.delivery):
+            return Outcome(states.IGNORED)
+        job.acknowledged = True
+        return None

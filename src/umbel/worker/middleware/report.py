@@ -1,0 +1,80 @@
+"""Says what happened to jobs, as events; log lines, metrics and signals subscribe to them."""
+
+from __future__ import annotations
+
+from umbel import states
+from umbel.events.emitter import Emitter
+from umbel.events.types import (
+    TaskFailed,
+    TaskRejected,
+    TaskRetried,
+    TaskRevoked,
+    TaskStarted,
+    TaskSucceeded,
+)
+from umbel.exceptions import Reject
+from umbel.message.representation import represent
+from umbel.worker.job import Job, Outcome
+from umbel.worker.middleware.base import Middleware
+
+__all__ = ["Report"]
+
+
+class Report(Middleware):
+    """The last to see how a run ended. Events that nobody wants are not made."""
+
+    def __init__(self, emitter: Emitter) -> None:
+        self.emitter = emitter
+
+    def admit(self, job: Job) -> Outcome | None:
+        if self.emitter.wanted(TaskStarted):
+            self.emitter.emit(TaskStarted(id=job.message.id, name=job.name))
+        return None
+
+    def settle(self, job: Job, outcome: Outcome) -> Outcome:
+        state, emitter = outcome.state, self.emitter
+        if state == states.SUCCESS:
+            if emitter.wanted(TaskSucceeded):
+                emitter.emit(
+                    TaskSucceeded(
+                        id=job.message.id,
+                        name=job.name,
+                        runtime=job.runtime,
+                        result=represent(outcome.value),
+                    )
+                )
+        elif state == states.FAILURE:
+            self._failed(job, outcome)
+        elif state == states.RETRY:
+            emitter.emit(
+                TaskRetried(
+                    id=job.message.id,
+                    name=job.name,
+                    reason=str(outcome.error),
+                    traceback=outcome.traceback or "",
+                )
+            )
+        elif state == states.REVOKED:
+            emitter.emit(TaskRevoked(id=job.message.id, name=job.name, expired=True))
+        elif state == states.REJECTED and isinstance(outcome.error, Reject):
+            emitter.emit(
+                TaskRejected(
+                    id=job.message.id,
+                    name=job.name,
+                    reason=str(outcome.error.reason),
+                    requeued=outcome.error.requeue,
+                )
+            )
+        return outcome
+
+    def _failed(self, job: Job, outcome: Outcome) -> None:
+        expected = job.task.throws
+        self.emitter.emit(
+            TaskFailed(
+                id=job.message.id,
+                name=job.name,
+                error=represent(outcome.error),
+                traceback=outcome.traceback or "",
+                expected=bool(expected) and isinstance(outcome.error, expected),
+            )
+        )

@@ -1,0 +1,49 @@
+"""Turns exceptions into outcomes: Retry, Ignore, Reject, and ``autoretry_for``.
+
+The message of the next run is not sent here: it travels with the settlement and is kept by the
+broker in the same step in which this run's loan ends.
+"""
+
+from __future__ import annotations
+
+from umbel import states
+from umbel.app.retrying import retry_automatically
+from umbel.exceptions import Ignore, Reject, Retry
+from umbel.message.failure import format_traceback
+from umbel.worker.job import Job, Outcome
+from umbel.worker.middleware.base import Middleware
+
+__all__ = ["RetryOutcome"]
+
+
+class RetryOutcome(Middleware):
+    """The first to see how a run ended."""
+
+    def settle(self, job: Job, outcome: Outcome) -> Outcome:
+        error = outcome.error
+        if outcome.state != states.FAILURE or error is None or outcome.reason:
+            return outcome
+        if isinstance(error, Ignore):
+            return Outcome(states.IGNORED, error=error)
+        if isinstance(error, Reject):
+            rejected = Outcome(states.REJECTED, error=error)
+            rejected.reason = f"Reject: {error.reason}"
+            return rejected
+        if not isinstance(error, Retry):
+            with job.task.requested(job.context):
+                error = retry_automatically(job.task, error)
+        if isinstance(error, Retry):
+            return self._retried(error)
+        return self._failed(error)
+
+    def _retried(self, retry: Retry) -> Outcome:
+        outcome = Outcome(states.RETRY, error=retry)
+        outcome.next_message = retry.next_message
+        outcome.traceback = format_traceback(retry.exc) if retry.exc is not None else None
+        return outcome
+
+    def _failed(self, error: BaseException) -> Outcome:
+        outcome = Outcome(states.FAILURE, error=error)
+        outcome.traceback = format_traceback(error)
+        outcome.reason = f"{type(error).__name__}: {error}"[:500]
+        return outcome

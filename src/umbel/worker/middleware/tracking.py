@@ -1,0 +1,39 @@
+"""Stores STARTED when a job begins, for tasks with ``track_started``."""
+
+from __future__ import annotations
+
+import os
+
+from umbel import states
+from umbel.brokers.base import RecordStore
+from umbel.message.record import ResultRecord
+from umbel.worker.job import Job, Outcome
+from umbel.worker.middleware.base import Middleware
+from umbel.worker.middleware.result import ignores
+
+__all__ = ["Tracking"]
+
+
+class Tracking(Middleware):
+    """The record says which process works on it, as Celery's does."""
+
+    def __init__(self, records: RecordStore, node: str, ttl: float | None) -> None:
+        self.records = records
+        self.node = node
+        self.ttl = ttl
+
+    def admit(self, job: Job) -> Outcome | None:
+        if job.task.track_started and not ignores(job, failed=False):
+            self.records.store_many([self._record(job)])
+        return None
+
+    def _record(self, job: Job) -> ResultRecord:
+        return ResultRecord(
+            task_id=job.message.id,
+            status=states.STARTED,
+            result={"pid": os.getpid(), "hostname": self.node},
+            name=job.message.task,
+            worker=self.node,
+            started_at=job.started_at,
+            ttl=self.ttl,
+        )

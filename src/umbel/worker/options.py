@@ -1,0 +1,53 @@
+"""What a worker is told when it is built: plain values, checked once by whoever reads settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from umbel.backends.base import ResultBackend
+from umbel.brokers.base import Broker
+from umbel.worker.middleware.base import Middleware
+
+if TYPE_CHECKING:
+    from umbel.app.task import Task
+
+__all__ = ["WorkerOptions"]
+
+
+class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """Durations are seconds. ``open_broker`` and ``open_backend`` make new, unconnected objects:
+    each process opens its own."""
+
+    #: The node's name, ``celery@host``.
+    node: str
+    queues: Sequence[str]
+    tasks: Mapping[str, Any]
+    open_broker: Callable[[], Broker]
+    #: None: results are disabled.
+    open_backend: Callable[[], ResultBackend | None]
+    accept: frozenset[str]
+    result_serializer: str = "json"
+    result_ttl: float | None = 86400.0
+    result_extended: bool = False
+    pool: str = "prefork"
+    concurrency: int = 1
+    #: Messages kept at hand for each slot; None: adaptive.
+    prefetch: int | None = None
+    time_limit: float | None = None
+    soft_time_limit: float | None = None
+    max_jobs_per_child: int | None = None
+    max_deliveries: int = 3
+    heartbeat_interval: float = 5.0
+    heartbeat_limit: float = 30.0
+    drain_timeout: float = 25.0
+    parked_limit: float = 3600.0
+    #: Go on trying when the broker does not answer at the start.
+    retry_on_startup: bool = True
+    health_address: str | None = None
+    #: Additional middlewares of integrations, made anew in each process.
+    middlewares: Sequence[Callable[[], Middleware]] = ()
+    #: Called in each child right after the fork, and in a solo worker at the start.
+    process_started: Sequence[Callable[[], None]] = ()

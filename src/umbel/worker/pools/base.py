@@ -1,0 +1,44 @@
+"""Where user code runs: the seam between the consumer's loop and the slots."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+from umbel.brokers.base import Settlement
+from umbel.worker.job import Job
+
+__all__ = ["Pool"]
+
+
+class Pool(ABC):
+    """Runs jobs in one process. ``submit``, ``withdraw`` and ``stop`` belong to the consumer's
+    thread."""
+
+    #: How many jobs run at once.
+    slots: int
+
+    @abstractmethod
+    def start(self, done: Callable[[Job, Settlement], None]) -> None:
+        """``done`` is called exactly once for each submitted job that is not withdrawn, in the
+        thread that ran it."""
+
+    @abstractmethod
+    def submit(self, job: Job) -> None:
+        """Run it as soon as a slot is free, in the order of submission."""
+
+    def run_next(self) -> bool:
+        """Pools without threads of their own run one waiting job now; False: none waits."""
+        return False
+
+    @abstractmethod
+    def withdraw(self) -> list[Job]:
+        """Take back every job that has not begun; they will not run here."""
+
+    @abstractmethod
+    def longest(self) -> float:
+        """Seconds for which the longest running job has been running; 0 when none runs."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """Run nothing more after what runs now. Stopping twice is harmless."""

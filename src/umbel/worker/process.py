@@ -1,0 +1,156 @@
+"""One process that works: its connections, its slots, its loop. Built top to bottom, then run."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from umbel.brokers.base import Delivery
+from umbel.events.emitter import Emitter
+from umbel.worker.alarm import Alarm
+from umbel.worker.batch import BatchSize
+from umbel.worker.board import Slot
+from umbel.worker.consumer import ConsumerLoop
+from umbel.worker.control import Control
+from umbel.worker.execution import Pipeline
+from umbel.worker.job import Job
+from umbel.worker.middleware.acknowledgement import EarlyAcknowledgement
+from umbel.worker.middleware.base import Middleware
+from umbel.worker.middleware.current_task import CurrentTask
+from umbel.worker.middleware.expiry import Expiry
+from umbel.worker.middleware.handlers import Handlers
+from umbel.worker.middleware.report import Report
+from umbel.worker.middleware.result import Remember
+from umbel.worker.middleware.retry import RetryOutcome
+from umbel.worker.middleware.time_limit import TimeLimit
+from umbel.worker.middleware.tracking import Tracking
+from umbel.worker.options import WorkerOptions
+from umbel.worker.pools.main_thread import MainThreadPool
+from umbel.worker.pools.solo import SoloPool
+
+if TYPE_CHECKING:
+    from umbel.app.task import Task
+
+__all__ = ["WorkerProcess"]
+
+
+class WorkerProcess:
+    """Everything one process needs to work on messages; connects when it runs."""
+
+    def __init__(
+        self, options: WorkerOptions, slot: Slot, control: Control, emitter: Emitter
+    ) -> None:
+        self.options = options
+        self.slot = slot
+        self.emitter = emitter
+        self.broker = options.open_broker()
+        self.backend = options.open_backend()
+        self.alarm = Alarm()
+        pipeline = Pipeline(self._middlewares(), options.node, options.accept)
+        solo = options.pool == "solo"
+        self.pool = SoloPool(pipeline, slot) if solo else MainThreadPool(pipeline, slot)
+        self.loop = ConsumerLoop(
+            broker=self.broker,
+            records=self.backend,
+            queues=options.queues,
+            consumer_id=f"{options.node}/{os.getpid()}/{uuid.uuid4().hex[:12]}",
+            tasks=options.tasks,
+            pool=self.pool,
+            batch=BatchSize(self.pool.slots, options.prefetch),
+            control=control,
+            emitter=emitter,
+            make_job=JobMaker(options.tasks).make,
+            max_jobs=options.max_jobs_per_child,
+        )
+
+    def run(self) -> None:
+        """Work until told to leave. Belongs to the main thread."""
+        self.alarm.install()
+        if isinstance(self.pool, SoloPool):
+            self.loop.run()
+        else:
+            consumer = threading.Thread(target=self._consume, name="umbel-consumer", daemon=True)
+            consumer.start()
+            self.pool.run()
+            consumer.join()
+        self.close()
+
+    def abandon(self) -> None:
+        """Give everything back, also what was being worked on, and leave."""
+        self.loop.abandon()
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections of this process."""
+        self.broker.close()
+        if self.backend is not None:
+            self.backend.close()
+
+    def _consume(self) -> None:
+        try:
+            self.loop.run()
+        except BaseException:
+            # Without its loop the process is of no use: let the supervisor make another.
+            sys.excepthook(*sys.exc_info())
+            os._exit(70)
+
+    def _middlewares(self) -> list[Middleware]:
+        options = self.options
+        chain: list[Middleware] = [Report(self.emitter), Expiry()]
+        chain += [make() for make in options.middlewares]
+        if self.backend is not None:
+            chain.append(
+                Remember(
+                    node=options.node,
+                    serializer=options.result_serializer,
+                    ttl=options.result_ttl,
+                    extended=options.result_extended,
+                )
+            )
+            chain.append(Tracking(self.backend, options.node, options.result_ttl))
+        chain += [
+            EarlyAcknowledgement(lambda delivery: self.loop.acknowledge(delivery)),
+            CurrentTask(),
+            Handlers(),
+            RetryOutcome(),
+            TimeLimit(self.alarm, self.slot, options.time_limit, options.soft_time_limit),
+        ]
+        return chain
+
+
+class JobMaker:
+    """Finds the task of a delivery and how it is to be called; asks each task class once."""
+
+    def __init__(self, tasks: Any) -> None:
+        self.tasks = tasks
+        self._calls: dict[str, tuple[Task[..., Any], Any]] = {}
+
+    def make(self, delivery: Delivery) -> Job:
+        """The job for a delivery whose task is known."""
+        message = delivery.message
+        assert message is not None
+        name = message.task
+        known = self._calls.get(name)
+        if known is None:
+            task = self.tasks[name]
+            known = self._calls[name] = (task, task.callable())
+        return Job(delivery, message, *known)
+
+
+def run_child(options: WorkerOptions, slot: Slot, pipe: int, emitter: Emitter) -> int:
+    """The life of a forked child; returns its exit code."""
+    # Ctrl-C in a terminal and a TERM to the whole group reach children too: only the
+    # supervisor decides, and tells them through the pipe.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGQUIT, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.set_wakeup_fd(-1)
+    for started in options.process_started:
+        started()
+    WorkerProcess(options, slot, Control(slot, pipe), emitter).run()
+    return 0

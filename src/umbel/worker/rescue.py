@@ -1,0 +1,140 @@
+"""What becomes of the messages of a consumer that died: each goes back, or to the dead letters.
+
+A message that its process had begun counts as delivered once more; after ``max_deliveries`` it is
+dead-lettered with WorkerLostError, so that a task that kills its process cannot do so for ever.
+Messages that had only been taken ahead go back as they were.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from datetime import UTC, datetime
+from enum import Enum
+
+import msgspec
+
+from umbel import states
+from umbel.brokers.base import Broker, Delivery, RecordStore, Settlement, Verdict
+from umbel.exceptions import TimeLimitExceeded, WorkerLostError
+from umbel.message.failure import describe
+from umbel.message.record import ResultRecord
+
+__all__ = ["Cause", "Death", "Rescuer"]
+
+#: Loans settled in one round trip.
+_CHUNK = 200
+
+
+class Cause(Enum):
+    """Why a consumer's loans are taken back."""
+
+    #: The process died; what it had begun counts.
+    CRASHED = "crashed"
+    #: The supervisor ended it because its job was past the hard time limit.
+    TIME_LIMIT = "time limit"
+    #: The supervisor ended it because the worker stops; nothing counts.
+    STOPPED = "stopped"
+    #: Nobody has heard of it for the heartbeat limit; nobody knows what it had begun.
+    SILENT = "silent"
+
+
+class Death(msgspec.Struct, frozen=True, kw_only=True):
+    """A consumer that will not settle its loans itself."""
+
+    consumer_id: str
+    cause: Cause
+    #: Loans whose jobs had begun.
+    begun: frozenset[str] = frozenset()
+    #: For TIME_LIMIT: the limit in seconds.
+    limit: float = 0.0
+    #: For people: "signal 9", "exit code 3", ….
+    detail: str = ""
+
+
+class Rescuer:
+    """``rescue`` may be called twice for one death, and by several workers at once: each loan
+    still ends exactly once."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        records: RecordStore | None,
+        *,
+        max_deliveries: int,
+        ttl: float | None,
+        ended: Callable[[Delivery, Settlement], None],
+    ) -> None:
+        self.broker = broker
+        self.records = records
+        self.max_deliveries = max_deliveries
+        self.ttl = ttl
+        self.ended = ended
+
+    def rescue(self, death: Death) -> int:
+        """Settle everything the dead consumer still holds; how many messages that were."""
+        consumer = self.broker.adopt(death.consumer_id)
+        deliveries = consumer.lent()
+        for start in range(0, len(deliveries), _CHUNK):
+            chunk = [self.decide(delivery, death) for delivery in deliveries[start : start + _CHUNK]]
+            exchange = consumer.exchange(chunk, 0)
+            refused = {settlement.delivery.loan for settlement in exchange.refused}
+            for settlement in chunk:
+                if settlement.delivery.loan not in refused:
+                    self.ended(settlement.delivery, settlement)
+        consumer.close()
+        return len(deliveries)
+
+    def decide(self, delivery: Delivery, death: Death) -> Settlement:
+        """How this loan of the dead consumer ends."""
+        message = delivery.message
+        if message is None:
+            return Settlement(delivery=delivery, verdict=Verdict.RELEASE)
+        if death.cause is Cause.SILENT or delivery.loan in death.begun:
+            if death.cause is Cause.TIME_LIMIT:
+                return self._failed(delivery, TimeLimitExceeded(death.limit))
+            if death.cause is not Cause.STOPPED:
+                return self._lost(delivery, message.deliveries + 1, death)
+        return Settlement(delivery=delivery, verdict=Verdict.RELEASE)
+
+    def _lost(self, delivery: Delivery, count: int, death: Death) -> Settlement:
+        if count < self.max_deliveries:
+            return Settlement(delivery=delivery, verdict=Verdict.RELEASE, counted=True)
+        detail = death.detail or "it was not heard of any more"
+        return self._failed(
+            delivery, WorkerLostError(f"the worker process died {count} times ({detail})")
+        )
+
+    def _failed(self, delivery: Delivery, error: BaseException) -> Settlement:
+        return Settlement(
+            delivery=delivery,
+            verdict=Verdict.REJECT,
+            reason=f"{type(error).__name__}: {error}",
+            record=self._record(delivery, error),
+        )
+
+    def _record(self, delivery: Delivery, error: BaseException) -> ResultRecord | None:
+        message = delivery.message
+        if message is None or self.records is None or message.headers.get("ignore_result"):
+            return None
+        return failure_record(message.id, error, self.ttl, name=message.task, queue=delivery.queue)
+
+
+def failure_record(
+    task_id: str,
+    error: BaseException,
+    ttl: float | None,
+    *,
+    name: str | None = None,
+    queue: str | None = None,
+) -> ResultRecord:
+    """The record of a job that failed without having run to its end."""
+    return ResultRecord(
+        task_id=task_id,
+        status=states.FAILURE,
+        result=describe(error),
+        traceback=f"{type(error).__name__}: {error}",
+        date_done=datetime.now(UTC).isoformat(),
+        name=name,
+        queue=queue,
+        ttl=ttl,
+    )

@@ -1,0 +1,120 @@
+"""Answers ``GET /live`` and ``GET /ready`` from a thread of its own, for probes.
+
+``/live`` says that the worker runs, whatever its tasks or the broker do; ``/ready`` says that it
+takes messages now: 503 while the broker is away or the worker stops.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import socketserver
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler
+
+from umbel.exceptions import ImproperlyConfigured
+from umbel.service import Service
+
+__all__ = ["Health"]
+
+
+class Health(Service):
+    """``address``: ``host:port`` (port 0: any free one) or the path of a unix socket."""
+
+    name = "health"
+
+    def __init__(self, address: str, ready: Callable[[], bool]) -> None:
+        super().__init__()
+        self.server = _open(address, _answer(ready))
+        if isinstance(self.server.server_address, tuple):
+            host, port = self.server.server_address[:2]
+            self.address = f"{host}:{port}"
+        else:
+            self.address = str(self.server.server_address)
+
+    def run(self) -> None:
+        self.server.serve_forever(poll_interval=0.5)
+
+    def stop(self) -> None:
+        super().stop()
+        if self._thread is not None:
+            self.server.shutdown()
+        self.server.server_close()
+
+
+class _TcpServer(socketserver.ThreadingTCPServer):
+    allow_reuse_address = True
+    daemon_threads = True
+
+
+class _UnixServer(socketserver.ThreadingUnixStreamServer):
+    daemon_threads = True
+
+
+def _open(
+    address: str, handler: type[BaseHTTPRequestHandler]
+) -> socketserver.TCPServer | socketserver.UnixStreamServer:
+    try:
+        if "/" in address:
+            if os.path.exists(address):  # noqa: PTH110 - a socket, not a file
+                os.unlink(address)  # noqa: PTH108
+            return _UnixServer(address, handler)
+        host, _, port = address.rpartition(":")
+        return _TcpServer((host or "127.0.0.1", int(port)), handler)
+    except ValueError:
+        raise ImproperlyConfigured(
+            f"worker_health_address is {address!r}: expected 'host:port' or the path of a unix socket"
+        ) from None
+    except OSError as error:
+        raise ImproperlyConfigured(
+            f"worker_health_address {address!r} cannot be opened: {error.strerror}"
+        ) from None
+
+
+def _answer(ready: Callable[[], bool]) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        server_version = "umbel"
+        sys_version = ""
+
+        def do_GET(self) -> None:  # noqa: N802 - the name http.server calls
+            if self.path == "/live":
+                self._say(200, "live")
+            elif self.path == "/ready":
+                self._say(*((200, "ready") if ready() else (503, "not ready")))
+            else:
+                self._say(404, "unknown path: ask /live or /ready")
+
+        def _say(self, code: int, status: str) -> None:
+            body = json.dumps({"status": status}).encode()
+            self.send_response(code)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def address_string(self) -> str:
+            return "-"
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+            """Probes come every second; they are not worth a line."""
+
+    return Handler
+
+
+def probe(address: str, path: str = "/ready", timeout: float = 1.0) -> int:
+    """Ask a worker's health address; the HTTP status, or 0 when nobody answers."""
+    try:
+        if "/" in address:
+            connection = socket.socket(socket.AF_UNIX)
+            connection.settimeout(timeout)
+            connection.connect(address)
+        else:
+            host, _, port = address.rpartition(":")
+            connection = socket.create_connection((host or "127.0.0.1", int(port)), timeout)
+        with connection:
+            connection.sendall(f"GET {path} HTTP/1.0\r\n\r\n".encode())
+            answer = connection.recv(64)
+        return int(answer.split()[1])
+    except (OSError, IndexError, ValueError):
+        return 0

@@ -1,0 +1,143 @@
+"""Keeps the loans of this worker alive and takes back those of the dead.
+
+One thread in the supervisor (or beside a solo worker). It beats for every child, because only the
+supervisor knows that they live: a task that holds its process's interpreter for minutes keeps its
+loan. It rescues children that died at once, and other workers' consumers after the heartbeat limit.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from umbel.backends.base import ResultBackend
+from umbel.brokers.base import Broker
+from umbel.events.emitter import Emitter
+from umbel.events.types import BrokerBack, BrokerLost
+from umbel.exceptions import NotRegistered, OperationalError
+from umbel.service import Service
+from umbel.worker.rescue import Cause, Death, Rescuer, failure_record
+
+__all__ = ["Steward"]
+
+_TRY_AGAIN = 0.5
+#: How often old parked messages are looked for, in heartbeat intervals.
+_PARKED_EVERY = 6
+
+
+class Steward(Service):
+    """``living`` gives the consumer ids of this worker's processes. ``bury`` may be called from
+    any thread; ``quiet`` is held while the broker is being talked to (do not fork then)."""
+
+    name = "steward"
+
+    def __init__(
+        self,
+        *,
+        broker: Broker,
+        records: ResultBackend | None,
+        rescuer: Rescuer,
+        emitter: Emitter,
+        living: Callable[[], list[str]],
+        interval: float,
+        limit: float,
+        parked_limit: float,
+        ttl: float | None,
+    ) -> None:
+        super().__init__()
+        self.broker = broker
+        self.records = records
+        self.rescuer = rescuer
+        self.emitter = emitter
+        self.living = living
+        self.interval = interval
+        self.limit = limit
+        self.parked_limit = parked_limit
+        self.ttl = ttl
+        self.quiet = threading.Lock()
+        self.connected = False
+        #: Called after a death has been dealt with.
+        self.buried: Callable[[Death], None] = lambda _death: None
+        self._deaths: deque[Death] = deque()
+        self._news = threading.Event()
+        self._suspects: dict[str, Any] = {}
+        self._rounds = 0
+
+    def bury(self, death: Death) -> None:
+        """Take the loans of this consumer back as soon as the broker answers."""
+        self._deaths.append(death)
+        self._news.set()
+
+    @property
+    def idle(self) -> bool:
+        """Whether every death reported so far has been dealt with."""
+        return not self._deaths
+
+    def stop(self) -> None:
+        super().stop()
+        self._news.set()
+
+    def run(self) -> None:
+        beat_at = 0.0
+        while not self.stopping:
+            beating = time.monotonic() >= beat_at
+            try:
+                with self.quiet:
+                    self._take_back()
+                    if beating:
+                        self._beat()
+            except OperationalError as error:
+                self._lost(error)
+                beat_at = time.monotonic() + min(_TRY_AGAIN, self.interval)
+            else:
+                self._found()
+                if beating:
+                    beat_at = time.monotonic() + self.interval
+            if self._news.wait(max(0.0, beat_at - time.monotonic())):
+                self._news.clear()
+                if not self.connected:
+                    # News do not bring the broker back: wait the rest of the pause.
+                    self._stopping.wait(_TRY_AGAIN)
+
+    def _take_back(self) -> None:
+        while self._deaths:
+            self.rescuer.rescue(self._deaths[0])
+            self.buried(self._deaths.popleft())
+
+    def _beat(self) -> None:
+        self.broker.beat([consumer_id for consumer_id in self.living() if consumer_id])
+        self._rescue_silent()
+        self._rounds += 1
+        if self._rounds % _PARKED_EVERY == 1:
+            self._expire_parked()
+
+    def _rescue_silent(self) -> None:
+        """Consumers that were silent at the last look and still are. A single look would condemn
+        every living worker after the server itself had been away for longer than the limit."""
+        silent = self.broker.silent(self.limit)
+        for consumer_id, value in silent.items():
+            if self._suspects.get(consumer_id) == value:
+                self.rescuer.rescue(Death(consumer_id=consumer_id, cause=Cause.SILENT))
+        self._suspects = silent
+
+    def _expire_parked(self) -> None:
+        for message in self.broker.admin.expire_parked(self.parked_limit):
+            if self.records is not None and not message.headers.get("ignore_result"):
+                error = NotRegistered(message.task)
+                self.records.store(
+                    failure_record(message.id, error, self.ttl, name=message.task)
+                )
+
+    def _lost(self, error: OperationalError) -> None:
+        self._suspects = {}
+        if self.connected:
+            self.connected = False
+            self.emitter.emit(BrokerLost(url=self.broker.display_url, reason=str(error)))
+
+    def _found(self) -> None:
+        if not self.connected:
+            self.connected = True
+            self.emitter.emit(BrokerBack(url=self.broker.display_url))

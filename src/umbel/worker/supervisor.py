@@ -1,0 +1,248 @@
+"""The parent of the processes that work: forks them, watches them, ends them.
+
+    start -> children fork -> watch: restart the dead, end those past a hard time limit
+    TERM or INT  -> warm stop: children finish what runs, settle and leave
+    again, QUIT, or the drain timeout -> cold stop: children are killed, their work goes back
+
+It never touches a message: what a dead child held is taken back by the steward.
+"""
+
+from __future__ import annotations
+
+import errno
+import gc
+import os
+import signal
+import sys
+import time
+from types import FrameType
+
+import msgspec
+
+from umbel.events.emitter import Emitter
+from umbel.events.types import ChildExited, ChildStarted, WorkerReady, WorkerStopped, WorkerStopping
+from umbel.worker.board import Board, Slot
+from umbel.worker.control import DRAIN
+from umbel.worker.options import WorkerOptions
+from umbel.worker.process import run_child
+from umbel.worker.rescue import Cause, Death
+from umbel.worker.services.steward import Steward
+from umbel.worker.waker import Waker, readable
+
+__all__ = ["Supervisor"]
+
+#: Seconds between looks at hard time limits.
+LIMIT_EVERY = 0.1
+#: A child that lives shorter than this started badly: its successor waits.
+SHORT_LIFE = 1.0
+PAUSE_LAST = 10.0
+#: Seconds for the steward to take the loans back when the worker stops.
+BURIAL_TIMEOUT = 5.0
+
+
+class Child(msgspec.Struct):
+    """One child process and the place it has on the board."""
+
+    pid: int
+    slot: Slot
+    pipe: int
+    started: float
+    #: How many predecessors in this place died at once after starting.
+    failures: int = 0
+    #: Why the supervisor killed it, if it did.
+    cause: Cause = Cause.CRASHED
+    limit: float = 0.0
+
+
+class Supervisor:
+    """``run`` blocks until the worker has stopped and returns the exit code."""
+
+    def __init__(self, options: WorkerOptions, board: Board, steward: Steward, emitter: Emitter) -> None:
+        self.options = options
+        self.board = board
+        self.steward = steward
+        self.emitter = emitter
+        self.children: dict[int, Child] = {}
+        self._free: list[tuple[Slot, float, int]] = [(slot, 0.0, 0) for slot in board.slots]
+        self._waker = Waker()
+        self._term = 0
+        self._quit = False
+        self._kill_at = float("inf")
+
+    def run(self) -> int:
+        self._listen()
+        gc.collect()
+        gc.freeze()  # what was imported so far stays in pages that the children share
+        self._fork_due()
+        self.emitter.emit(WorkerReady(node=self.options.node))
+        while self.children or not self._stopping:
+            self._rest()
+            self._reap()
+            self._end_overdue()
+            self._obey_signals()
+            self._fork_due()
+        self._wait_for_burials()
+        self.emitter.emit(WorkerStopped(node=self.options.node))
+        return 0
+
+    @property
+    def _stopping(self) -> bool:
+        return self._term > 0 or self._quit
+
+    # Signals --------------------------------------------------------------------------------------
+
+    def _listen(self) -> None:
+        def wake(_signum: int, _frame: FrameType | None) -> None:
+            self._waker.set()
+
+        def term(_signum: int, _frame: FrameType | None) -> None:
+            self._term += 1
+            self._waker.set()
+
+        def leave(_signum: int, _frame: FrameType | None) -> None:
+            self._quit = True
+            self._waker.set()
+
+        signal.signal(signal.SIGCHLD, wake)
+        signal.signal(signal.SIGTERM, term)
+        signal.signal(signal.SIGINT, term)
+        signal.signal(signal.SIGQUIT, leave)
+
+    def _obey_signals(self) -> None:
+        if self._quit or self._term > 1 or time.monotonic() >= self._kill_at:
+            self._kill_all(Cause.STOPPED)
+        elif self._term == 1 and self._kill_at == float("inf"):
+            self._kill_at = time.monotonic() + self.options.drain_timeout
+            self.emitter.emit(WorkerStopping(node=self.options.node, warm=True))
+            for child in self.children.values():
+                self._tell_to_drain(child)
+
+    def _tell_to_drain(self, child: Child) -> None:
+        try:
+            os.write(child.pipe, DRAIN)
+        except OSError as error:
+            if error.errno != errno.EPIPE:
+                raise
+
+    def _kill_all(self, cause: Cause) -> None:
+        for child in self.children.values():
+            if child.cause is Cause.CRASHED:
+                child.cause = cause
+                os.kill(child.pid, signal.SIGKILL)
+
+    # Children ---------------------------------------------------------------------------------------
+
+    def _fork_due(self) -> None:
+        now = time.monotonic()
+        waiting = []
+        for slot, not_before, failures in self._free:
+            if self._stopping:
+                continue
+            if not_before > now:
+                waiting.append((slot, not_before, failures))
+            else:
+                self._fork(slot, failures)
+        self._free = waiting
+
+    def _fork(self, slot: Slot, failures: int) -> None:
+        slot.clear()
+        read_end, write_end = os.pipe()
+        # The steward's thread must not be in the middle of a call to the broker: a lock that it
+        # holds would stay locked in the child for ever.
+        with self.steward.quiet:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            pid = os.fork()
+        if pid == 0:
+            self._become_child(slot, read_end, write_end)
+        os.close(read_end)
+        self.children[pid] = Child(
+            pid=pid, slot=slot, pipe=write_end, started=time.monotonic(), failures=failures
+        )
+        self.emitter.emit(ChildStarted(pid=pid))
+
+    def _become_child(self, slot: Slot, read_end: int, write_end: int) -> None:
+        code = 70
+        try:
+            os.close(write_end)
+            for sibling in self.children.values():
+                os.close(sibling.pipe)
+            self._waker.close()
+            code = run_child(self.options, slot, read_end, self.emitter)
+            sys.stdout.flush()
+            sys.stderr.flush()
+        except BaseException:  # noqa: BLE001 - the last line of defence of a forked process
+            sys.excepthook(*sys.exc_info())
+        finally:
+            os._exit(code)
+
+    def _reap(self) -> None:
+        for pid in list(self.children):
+            done, status = os.waitpid(pid, os.WNOHANG)
+            if done:
+                self._bury(self.children.pop(pid), status)
+
+    def _bury(self, child: Child, status: int) -> None:
+        os.close(child.pipe)
+        slot = child.slot
+        detail = _describe(status)
+        clean = os.WIFEXITED(status) and os.WEXITSTATUS(status) == 0
+        if slot.consumer_id:
+            begun = frozenset({slot.loan} - {""})
+            self.steward.bury(
+                Death(
+                    consumer_id=slot.consumer_id,
+                    cause=child.cause,
+                    begun=begun,
+                    limit=child.limit,
+                    detail=detail,
+                )
+            )
+        self.emitter.emit(ChildExited(pid=child.pid, detail=detail, expected=clean))
+        self._succeed(child, clean=clean)
+
+    def _succeed(self, child: Child, *, clean: bool) -> None:
+        """Make room for the next process; one that dies at once is not restarted in a tight loop."""
+        lived = time.monotonic() - child.started
+        failures = 0 if clean or lived > SHORT_LIFE else child.failures + 1
+        pause = min(PAUSE_LAST, 0.1 * 2**failures) if failures > 1 else 0.0
+        self._free.append((child.slot, time.monotonic() + pause, failures))
+
+    def _end_overdue(self) -> None:
+        now = time.monotonic()
+        for child in self.children.values():
+            moment, seconds = child.slot.hard_limit
+            if moment and now >= moment and child.cause is Cause.CRASHED:
+                loan = child.slot.loan
+                if loan and child.slot.hard_limit == (moment, seconds):
+                    child.cause, child.limit = Cause.TIME_LIMIT, seconds
+                    os.kill(child.pid, signal.SIGKILL)
+
+    # Resting ----------------------------------------------------------------------------------------
+
+    def _rest(self) -> None:
+        readable((self._waker.fd,), self._pause())
+        self._waker.clear()
+
+    def _pause(self) -> float:
+        if any(child.slot.hard_limit[0] for child in self.children.values()):
+            return LIMIT_EVERY
+        now = time.monotonic()
+        moments = [not_before for _slot, not_before, _failures in self._free]
+        if self._stopping:
+            moments.append(self._kill_at)
+        return max(0.0, min([now + LIMIT_EVERY * 2, *moments]) - now)
+
+    def _wait_for_burials(self) -> None:
+        end = time.monotonic() + BURIAL_TIMEOUT
+        while not self.steward.idle and time.monotonic() < end:
+            readable((self._waker.fd,), 0.02)
+        self.steward.stop()
+        self.steward.join(BURIAL_TIMEOUT)
+
+
+def _describe(status: int) -> str:
+    if os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        return f"signal {number} ({signal.Signals(number).name})"
+    return f"exit code {os.WEXITSTATUS(status)}"

@@ -1,0 +1,134 @@
+"""A worker: builds every part, top to bottom, and runs until it is told to stop."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import time
+from types import FrameType
+
+from umbel.brokers.base import Delivery, Settlement, Verdict
+from umbel.events.emitter import Emitter
+from umbel.events.types import MessageRescued, WorkerReady, WorkerStopped, WorkerStopping
+from umbel.exceptions import OperationalError, WorkerTerminate
+from umbel.worker.board import Board
+from umbel.worker.control import Control
+from umbel.worker.options import WorkerOptions
+from umbel.worker.process import WorkerProcess
+from umbel.worker.rescue import Rescuer
+from umbel.worker.services.health import Health
+from umbel.worker.services.steward import Steward
+from umbel.worker.supervisor import Supervisor
+
+__all__ = ["Worker"]
+
+logger = logging.getLogger("umbel.worker")
+
+_RETRY_FIRST, _RETRY_LAST = 0.5, 5.0
+
+
+class Worker:
+    """One node. ``run`` belongs to the main thread of a process of its own."""
+
+    def __init__(self, options: WorkerOptions, emitter: Emitter) -> None:
+        self.options = options
+        self.emitter = emitter
+        self.solo = options.pool == "solo"
+        self.board = Board(1 if self.solo else options.concurrency)
+        self.broker = options.open_broker()
+        backend = options.open_backend()
+        self.steward = Steward(
+            broker=self.broker,
+            records=backend,
+            rescuer=Rescuer(
+                self.broker,
+                backend,
+                max_deliveries=options.max_deliveries,
+                ttl=options.result_ttl,
+                ended=self._report_rescue,
+            ),
+            emitter=emitter,
+            living=self._living,
+            interval=options.heartbeat_interval,
+            limit=options.heartbeat_limit,
+            parked_limit=options.parked_limit,
+            ttl=options.result_ttl,
+        )
+        self.supervisor = Supervisor(options, self.board, self.steward, emitter)
+        address = options.health_address
+        self.health = Health(address, self.ready) if address else None
+
+    def run(self) -> int:
+        """Work until a signal says stop; the exit code."""
+        if not self.wait_for_broker():
+            return 1
+        if self.health is not None:
+            self.health.start()
+        self.steward.start()
+        try:
+            return self._run_solo() if self.solo else self.supervisor.run()
+        finally:
+            if self.health is not None:
+                self.health.stop()
+
+    def ready(self) -> bool:
+        """Whether the broker answers and a process takes messages."""
+        return self.steward.connected and any(slot.ready for slot in self.board.slots)
+
+    def wait_for_broker(self) -> bool:
+        """Until the broker answers; False when it does not and is not to be waited for."""
+        delay = _RETRY_FIRST
+        while True:
+            try:
+                self.broker.beat([])
+            except OperationalError as error:
+                if not self.options.retry_on_startup:
+                    logger.error("%s", error)  # noqa: TRY400 - one line says it
+                    return False
+                logger.error("%s. Trying again in %.1f s…", error, delay)  # noqa: TRY400
+            else:
+                return True
+            time.sleep(delay)
+            delay = min(_RETRY_LAST, delay * 2)
+
+    def _living(self) -> list[str]:
+        return [slot.consumer_id for slot in self.board.slots]
+
+    def _run_solo(self) -> int:
+        control = Control(self.board.slots[0])
+        stops = 0
+
+        def stop(_signum: int, _frame: FrameType | None) -> None:
+            nonlocal stops
+            stops += 1
+            if stops > 1:
+                raise WorkerTerminate(1)
+            control.drain()
+
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+            signal.signal(number, stop)
+        for started in self.options.process_started:
+            started()
+        process = WorkerProcess(self.options, self.board.slots[0], control, self.emitter)
+        self.emitter.emit(WorkerReady(node=self.options.node))
+        try:
+            process.run()
+        except WorkerTerminate:
+            self.emitter.emit(WorkerStopping(node=self.options.node, warm=False))
+            process.abandon()
+        self.steward.stop()
+        self.steward.join(_RETRY_LAST)
+        self.emitter.emit(WorkerStopped(node=self.options.node))
+        return 0
+
+    def _report_rescue(self, delivery: Delivery, settlement: Settlement) -> None:
+        message = delivery.message
+        if message is not None:
+            self.emitter.emit(
+                MessageRescued(
+                    id=message.id,
+                    name=message.task,
+                    reason=settlement.reason,
+                    dead=settlement.verdict is Verdict.REJECT,
+                )
+            )
