@@ -181,11 +181,12 @@ class Broker(ABC):
         being taken back when the rescuer died: id -> a value that changes when they beat again."""
 
     @abstractmethod
-    def adopt(self, consumer_id: str) -> Consumer:
+    def adopt(self, consumer_id: str, records: RecordStore | None = None) -> Consumer:
         """Declare this consumer dead and return one through which its loans can be settled by
         somebody else (``lent``, ``exchange`` with limit 0, ``close``). From then on everything the
         dead consumer settles itself is refused, unless nobody settled that loan yet: each loan
-        ends exactly once, whoever comes first. Closing signs the dead consumer off.
+        ends exactly once, whoever comes first. Closing signs the dead consumer off. Results that
+        come with settlements go to ``records``.
         """
 
     @abstractmethod
