@@ -28,7 +28,9 @@ def worker_values(
     conf = app.conf
     pool = pool or conf.worker_pool
     if pool not in ("prefork", "processes", "solo"):
-        raise ImproperlyConfigured(f"worker_pool is {pool!r}: this version has 'prefork' and 'solo'")
+        raise ImproperlyConfigured(
+            f"worker_pool is {pool!r}: this version has 'prefork' and 'solo'"
+        )
     return {
         "node": node_name(hostname),
         "queues": tuple(queues) or tuple(app.queues),

@@ -15,7 +15,9 @@ __all__ = ["call"]
 
 @click.command()
 @click.argument("name")
-@click.option("-a", "--args", "arguments", default="[]", metavar="JSON", help="Positional arguments.")
+@click.option(
+    "-a", "--args", "arguments", default="[]", metavar="JSON", help="Positional arguments."
+)
 @click.option("-k", "--kwargs", "keywords", default="{}", metavar="JSON", help="Keyword arguments.")
 @click.option("--eta", metavar="ISO8601", help="Not before this moment.")
 @click.option("--countdown", type=float, metavar="SECONDS", help="Not before so many seconds.")
@@ -25,7 +27,7 @@ __all__ = ["call"]
 @click.option("--priority", type=click.IntRange(0, 9), help="0 to 9, higher first.")
 @click.option("--wait", type=float, metavar="SECONDS", help="Wait so long and print the result.")
 @click.pass_obj
-def call(obj: Invocation, name: str, arguments: str, keywords: str, **options: Any) -> None:
+def call(obj: Invocation, /, name: str, arguments: str, keywords: str, **options: Any) -> None:
     """Send the task NAME and print its id."""
     args = _parse(arguments, list, "--args")
     kwargs = _parse(keywords, dict, "--kwargs")

@@ -34,7 +34,9 @@ def list_dead(obj: Invocation, limit: int, as_json: bool) -> None:
         click.echo("No dead letters.")
     for letter in letters:
         age = time.time() - letter.died_at
-        click.echo(f"{letter.id}  {letter.task or '?'}  {letter.queue}  {age:.0f}s ago  {letter.reason}")
+        click.echo(
+            f"{letter.id}  {letter.task or '?'}  {letter.queue}  {age:.0f}s ago  {letter.reason}"
+        )
     more = admin.dead_count() - len(letters)
     if more > 0:
         click.echo(f"… and {more} more (umbel dead list -n {len(letters) + more})")

@@ -36,9 +36,11 @@ class Commands(click.Group):
     """A group whose commands are imported when they are asked for: start-up time is latency."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
+        del ctx
         return sorted(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        del ctx
         path = COMMANDS.get(cmd_name)
         if path is None:
             return None
@@ -93,15 +95,19 @@ class Invocation:
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("-A", "--app", envvar="APP", metavar="MODULE", help="Where the app is: module or module:name.")
-@click.option("-b", "--broker", metavar="URL", help="Use this broker instead of the configured one.")
+@click.option(
+    "-A", "--app", envvar="APP", metavar="MODULE", help="Where the app is: module or module:name."
+)
+@click.option(
+    "-b", "--broker", metavar="URL", help="Use this broker instead of the configured one."
+)
 @click.option("--result-backend", metavar="URL", help="Use this result backend instead.")
 @click.option("--workdir", metavar="DIR", help="Change to this directory first.")
 @click.option("-q", "--quiet", is_flag=True, help="Print less.")
 @click.option("-C", "--no-color", is_flag=True, help="No colours.")
 @click.version_option(__version__, prog_name="umbel")
 @click.pass_context
-def cli(ctx: click.Context, **_options: Any) -> None:
+def cli(ctx: click.Context, /, **_options: Any) -> None:
     """Umbel, a distributed task queue for Django and plain Python."""
     if ctx.params.get("no_color"):
         ctx.color = False

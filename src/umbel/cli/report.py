@@ -13,7 +13,17 @@ from umbel.cli.main import Invocation
 
 __all__ = ["report"]
 
-PACKAGES = ("redis", "hiredis", "msgspec", "click", "Django", "psycopg", "PyMySQL", "amqp", "gevent")
+PACKAGES = (
+    "redis",
+    "hiredis",
+    "msgspec",
+    "click",
+    "Django",
+    "psycopg",
+    "PyMySQL",
+    "amqp",
+    "gevent",
+)
 
 
 @click.command()

@@ -39,10 +39,12 @@ LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", "FATAL")
 @click.option("--time-limit", type=float, metavar="SECONDS", help="Hard limit for each task.")
 @click.option("--soft-time-limit", type=float, metavar="SECONDS", help="Soft limit for each task.")
 @click.option("--max-tasks-per-child", type=click.IntRange(min=1), help="Then replace the process.")
-@click.option("--prefetch-multiplier", type=click.IntRange(min=0), help="Messages kept per process.")
+@click.option(
+    "--prefetch-multiplier", type=click.IntRange(min=0), help="Messages kept per process."
+)
 @click.option("--drain-timeout", type=float, metavar="SECONDS", help="To finish when told to stop.")
 @click.pass_obj
-def worker(obj: Invocation, **flags: Any) -> int:
+def worker(obj: Invocation, /, **flags: Any) -> int:
     """Run tasks until told to stop (TERM or Ctrl-C: finish what runs; again: at once)."""
     app = obj.app
     app.import_modules()
@@ -93,8 +95,7 @@ def banner(app: Any, options: WorkerOptions, node: Worker) -> str:
         f"  app:      {app.main or '(none)'}",
         f"  broker:   {app.broker.display_url}",
         f"  results:  {backend.display_url if backend is not None else 'disabled'}",
-        f"  pool:     {options.pool}, {options.concurrency} process"
-        f"{'' if options.concurrency == 1 else 'es'}",
+        f"  pool:     {options.pool}, {_processes(options.concurrency)}",
         f"  queues:   {', '.join(options.queues)}",
     ]
     if node.health is not None:
@@ -103,3 +104,7 @@ def banner(app: Any, options: WorkerOptions, node: Worker) -> str:
     if hasattr(os, "getuid") and os.getuid() == 0 and "pickle" in app.conf.accept_content:
         lines.insert(0, "Running as root while accepting pickle: whoever can send can be root.")
     return "\n".join(lines)
+
+
+def _processes(count: int) -> str:
+    return "1 process" if count == 1 else f"{count} processes"

@@ -57,9 +57,7 @@ class Slot:
     @property
     def loan(self) -> str:
         """The loan of the running job, or empty."""
-        _generation, _started, length, text = _RUN.unpack_from(
-            self._memory, self._base + _RUN_AT
-        )
+        _generation, _started, length, text = _RUN.unpack_from(self._memory, self._base + _RUN_AT)
         running: str = text[:length].decode()
         return running
 
@@ -79,7 +77,7 @@ class Slot:
         moment, seconds = _LIMIT.unpack_from(self._memory, self._base + _LIMIT_AT)
         return moment, seconds
 
-    def announce(self, ready: bool) -> None:  # noqa: FBT001 - one flag, one writer
+    def announce(self, ready: bool) -> None:
         """Say whether this process takes messages."""
         _READY.pack_into(self._memory, self._base + _READY_AT, ready)
 

@@ -17,7 +17,15 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from umbel.brokers.base import Broker, Consumer, Delivery, Exchange, RecordStore, Settlement, Verdict
+from umbel.brokers.base import (
+    Broker,
+    Consumer,
+    Delivery,
+    Exchange,
+    RecordStore,
+    Settlement,
+    Verdict,
+)
 from umbel.events.emitter import Emitter
 from umbel.events.types import (
     LoanLost,

@@ -29,7 +29,9 @@ __all__ = ["Pipeline", "conclude"]
 class Pipeline:
     """The middlewares of a worker, sorted once into the steps in which they take part."""
 
-    def __init__(self, middlewares: Sequence[Middleware], node: str, accept: frozenset[str]) -> None:
+    def __init__(
+        self, middlewares: Sequence[Middleware], node: str, accept: frozenset[str]
+    ) -> None:
         self.node = node
         self.accept = accept
         self._admit = [m.admit for m in middlewares if _overrides(m, "admit")]

@@ -19,7 +19,16 @@ __all__ = ["Job", "Outcome"]
 class Outcome:
     """How a job ended: a state, and the value or the error that led to it."""
 
-    __slots__ = ("delay", "error", "next_message", "reason", "record", "state", "traceback", "value")
+    __slots__ = (
+        "delay",
+        "error",
+        "next_message",
+        "reason",
+        "record",
+        "state",
+        "traceback",
+        "value",
+    )
 
     def __init__(self, state: str, value: Any = None, error: BaseException | None = None) -> None:
         self.state = state

@@ -110,7 +110,9 @@ class LogLines:
 
     def rescued(self, event: types.MessageRescued) -> None:
         if event.dead:
-            lifecycle.error("Task %s[%s] is a dead letter now: %s", event.name, event.id, event.reason)
+            lifecycle.error(
+                "Task %s[%s] is a dead letter now: %s", event.name, event.id, event.reason
+            )
         else:
             lifecycle.warning("Task %s[%s] was taken back and runs again", event.name, event.id)
 

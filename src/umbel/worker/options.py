@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from umbel.backends.base import ResultBackend
 from umbel.brokers.base import Broker
 from umbel.worker.middleware.base import Middleware
-
-if TYPE_CHECKING:
-    from umbel.app.task import Task
 
 __all__ = ["WorkerOptions"]
 

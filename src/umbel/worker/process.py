@@ -93,10 +93,13 @@ class WorkerProcess:
     def _consume(self) -> None:
         try:
             self.loop.run()
-        except BaseException:
+        except BaseException:  # noqa: BLE001 - the end of the process, whatever it was
             # Without its loop the process is of no use: let the supervisor make another.
             sys.excepthook(*sys.exc_info())
             os._exit(70)
+
+    def _acknowledge(self, delivery: Delivery) -> bool:
+        return self.loop.acknowledge(delivery)
 
     def _middlewares(self) -> list[Middleware]:
         options = self.options
@@ -113,7 +116,7 @@ class WorkerProcess:
             )
             chain.append(Tracking(self.backend, options.node, options.result_ttl))
         chain += [
-            EarlyAcknowledgement(lambda delivery: self.loop.acknowledge(delivery)),
+            EarlyAcknowledgement(self._acknowledge),
             CurrentTask(),
             Handlers(),
             RetryOutcome(),

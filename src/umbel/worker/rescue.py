@@ -7,7 +7,7 @@ Messages that had only been taken ahead go back as they were.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import Enum
 
@@ -72,10 +72,12 @@ class Rescuer:
 
     def rescue(self, death: Death) -> int:
         """Settle everything the dead consumer still holds; how many messages that were."""
-        consumer = self.broker.adopt(death.consumer_id)
+        consumer = self.broker.adopt(death.consumer_id, self.records)
         deliveries = consumer.lent()
         for start in range(0, len(deliveries), _CHUNK):
-            chunk = [self.decide(delivery, death) for delivery in deliveries[start : start + _CHUNK]]
+            chunk = [
+                self.decide(delivery, death) for delivery in deliveries[start : start + _CHUNK]
+            ]
             exchange = consumer.exchange(chunk, 0)
             refused = {settlement.delivery.loan for settlement in exchange.refused}
             for settlement in chunk:

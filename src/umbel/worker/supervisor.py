@@ -57,7 +57,9 @@ class Child(msgspec.Struct):
 class Supervisor:
     """``run`` blocks until the worker has stopped and returns the exit code."""
 
-    def __init__(self, options: WorkerOptions, board: Board, steward: Steward, emitter: Emitter) -> None:
+    def __init__(
+        self, options: WorkerOptions, board: Board, steward: Steward, emitter: Emitter
+    ) -> None:
         self.options = options
         self.board = board
         self.steward = steward

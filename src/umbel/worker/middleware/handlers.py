@@ -56,7 +56,9 @@ class Handlers(Middleware):
         found = self._overridden.get(kind)
         if found is None:
             names = ("before_start", "after_return", *_AFTER.values())
-            found = frozenset(n for n in names if getattr(task, n) != getattr(Task, n).__get__(task))
+            found = frozenset(
+                n for n in names if getattr(task, n) != getattr(Task, n).__get__(task)
+            )
             self._overridden[kind] = found
         return found
 
@@ -64,7 +66,7 @@ class Handlers(Middleware):
         arguments = (job.message.id, job.args, job.kwargs)
         handler = getattr(job.task, name)
         try:
-            if outcome.state == states.SUCCESS:
+            if outcome.error is None:
                 handler(outcome.value, *arguments)
             else:
                 handler(outcome.error, *arguments, ErrorInfo.of(outcome.error, outcome.traceback))
@@ -72,9 +74,9 @@ class Handlers(Middleware):
             logger.exception("%s of task %s raised", name, job.message.task)
 
     def _call_return(self, job: Job, outcome: Outcome) -> None:
-        failed = outcome.state != states.SUCCESS
-        information = ErrorInfo.of(outcome.error, outcome.traceback) if failed else None
-        value = outcome.error if failed else outcome.value
+        error = outcome.error
+        information = None if error is None else ErrorInfo.of(error, outcome.traceback)
+        value = outcome.value if error is None else error
         try:
             job.task.after_return(
                 outcome.state, value, job.message.id, job.args, job.kwargs, information

@@ -11,9 +11,10 @@ from typing import Any
 
 from umbel import states
 from umbel.exceptions import EncodeError, Retry
-from umbel.message.failure import describe, format_traceback
+from umbel.message.failure import describe
 from umbel.message.record import ResultRecord
 from umbel.message.serializers import prepare
+from umbel.message.tracebacks import format_traceback
 from umbel.worker.job import Job, Outcome
 from umbel.worker.middleware.base import Middleware
 
@@ -62,7 +63,7 @@ class Remember(Middleware):
     def _record(self, job: Job, outcome: Outcome, value: Any) -> ResultRecord:
         headers = job.message.headers
         ready = outcome.state in states.READY_STATES
-        record = ResultRecord(
+        return ResultRecord(
             task_id=headers["id"],
             status=outcome.state,
             result=value,
@@ -81,7 +82,6 @@ class Remember(Middleware):
             started_at=job.started_at,
             ttl=self.ttl,
         )
-        return record
 
 
 def ignores(job: Job, *, failed: bool) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from umbel import states
 from umbel.app.retrying import retry_automatically
 from umbel.exceptions import Ignore, Reject, Retry
-from umbel.message.failure import format_traceback
+from umbel.message.tracebacks import format_traceback
 from umbel.worker.job import Job, Outcome
 from umbel.worker.middleware.base import Middleware
 

@@ -27,11 +27,10 @@ class Health(Service):
     def __init__(self, address: str, ready: Callable[[], bool]) -> None:
         super().__init__()
         self.server = _open(address, _answer(ready))
-        if isinstance(self.server.server_address, tuple):
-            host, port = self.server.server_address[:2]
-            self.address = f"{host}:{port}"
-        else:
-            self.address = str(self.server.server_address)
+        #: Where it really listens.
+        self.address = address
+        if isinstance(self.server, _TcpServer):
+            self.address = f"{address.rpartition(':')[0]}:{self.server.socket.getsockname()[1]}"
 
     def run(self) -> None:
         self.server.serve_forever(poll_interval=0.5)
@@ -52,9 +51,7 @@ class _UnixServer(socketserver.ThreadingUnixStreamServer):
     daemon_threads = True
 
 
-def _open(
-    address: str, handler: type[BaseHTTPRequestHandler]
-) -> socketserver.TCPServer | socketserver.UnixStreamServer:
+def _open(address: str, handler: type[BaseHTTPRequestHandler]) -> _TcpServer | _UnixServer:
     try:
         if "/" in address:
             if os.path.exists(address):  # noqa: PTH110 - a socket, not a file
@@ -77,7 +74,7 @@ def _answer(ready: Callable[[], bool]) -> type[BaseHTTPRequestHandler]:
         server_version = "umbel"
         sys_version = ""
 
-        def do_GET(self) -> None:  # noqa: N802 - the name http.server calls
+        def do_GET(self) -> None:
             if self.path == "/live":
                 self._say(200, "live")
             elif self.path == "/ready":

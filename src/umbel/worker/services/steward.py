@@ -127,9 +127,7 @@ class Steward(Service):
         for message in self.broker.admin.expire_parked(self.parked_limit):
             if self.records is not None and not message.headers.get("ignore_result"):
                 error = NotRegistered(message.task)
-                self.records.store(
-                    failure_record(message.id, error, self.ttl, name=message.task)
-                )
+                self.records.store(failure_record(message.id, error, self.ttl, name=message.task))
 
     def _lost(self, error: OperationalError) -> None:
         self._suspects = {}

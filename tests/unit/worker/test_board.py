@@ -1,0 +1,85 @@
+"""What a supervisor can read of its children, and what a child can hear of its supervisor."""
+
+import os
+import time
+
+from umbel.worker.board import Board
+from umbel.worker.control import DRAIN, Control
+
+
+def test_a_parent_reads_what_its_child_runs_after_the_child_is_gone():
+    board = Board(2)
+    pid = os.fork()
+    if pid == 0:
+        board.slots[1].sign("node/1/abc")
+        board.slots[1].begin("node/1/abc/7:0", time.monotonic())
+        os._exit(0)
+    os.waitpid(pid, 0)
+
+    assert board.slots[1].consumer_id == "node/1/abc"
+    assert board.slots[1].loan == "node/1/abc/7:0"
+    assert board.slots[1].started > 0
+    assert board.slots[0].consumer_id == ""
+
+
+def test_an_ended_job_leaves_no_loan_behind():
+    slot = Board(1).slots[0]
+    slot.begin("loan", 5.0)
+    slot.end()
+
+    assert slot.loan == ""
+    assert slot.started == 0
+
+
+def test_the_longest_names_fit():
+    slot = Board(1).slots[0]
+    slot.sign("n" * 126)
+    slot.begin("l" * 238, 1.0)
+
+    assert slot.consumer_id == "n" * 126
+    assert slot.loan == "l" * 238
+
+
+def test_a_new_process_finds_its_place_empty():
+    slot = Board(1).slots[0]
+    slot.sign("old")
+    slot.begin("loan", 1.0)
+    slot.limit(9.0, 2.0)
+    slot.announce(ready=True)
+    slot.clear()
+
+    assert (slot.consumer_id, slot.loan, slot.hard_limit, slot.ready) == ("", "", (0.0, 0.0), False)
+
+
+def test_a_child_told_to_drain_drains():
+    read_end, write_end = os.pipe()
+    control = Control(Board(1).slots[0], read_end)
+    control.read()
+    assert not control.draining
+
+    os.write(write_end, DRAIN)
+    control.read()
+
+    assert control.draining
+    assert not control.orphaned
+
+
+def test_a_child_whose_supervisor_died_drains_as_an_orphan_and_stays_quiet():
+    read_end, write_end = os.pipe()
+    control = Control(Board(1).slots[0], read_end)
+    os.close(write_end)
+    control.read()
+
+    assert control.draining
+    assert control.orphaned
+    control.read()  # the pipe that took its place has nothing to say
+    assert control.orphaned
+
+
+def test_a_solo_worker_drains_by_its_own_word():
+    control = Control(Board(1).slots[0])
+    control.drain()
+    control.read()
+
+    assert control.draining
+    assert not control.orphaned
