@@ -55,7 +55,8 @@ class Verdict(Enum):
 
     #: Done: forget the message.
     ACK = "ack"
-    #: Put the message back at the front of its queue, or among the delayed ones.
+    #: Put the message back at the front of its queue, or among the delayed ones. Messages that are
+    #: released in one step keep their order.
     RELEASE = "release"
     #: Keep the message among the dead letters, with ``reason``.
     REJECT = "reject"
@@ -153,6 +154,8 @@ class Broker(ABC):
     display_url: str
     #: Operations for people.
     admin: QueueAdmin
+    #: Whether other processes, forked ones too, see the same messages.
+    crosses_processes: bool = True
 
     @abstractmethod
     def publish(self, messages: Sequence[Message], timeout: float | None = None) -> None:

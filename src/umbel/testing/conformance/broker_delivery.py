@@ -97,7 +97,7 @@ class DeliveryChapter(BrokerKind):
         assert message_of(delivery).body == sent.body
 
     def test_a_message_of_one_megabyte_arrives(self, broker: Broker, consumer: Consumer) -> None:
-        text = "".join(random.Random(7).choices("abcdefgh\N{DESERT ISLAND}", k=600_000))  # noqa: S311 - not a secret
+        text = "".join(random.Random(7).choices("abcdefgh\N{DESERT ISLAND}", k=800_000))  # noqa: S311 - not a secret
         sent = message("add", (text,))
         assert len(sent.body) > 1_000_000
         broker.publish([sent])

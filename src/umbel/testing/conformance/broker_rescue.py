@@ -12,8 +12,10 @@ import pytest
 
 from umbel.backends.base import ResultBackend
 from umbel.brokers.base import Broker, Consumer, Delivery, Settlement, Verdict
+from umbel.states import FAILURE
 from umbel.testing.conformance.kind import BrokerKind, Consume
 from umbel.testing.conformance.steps import (
+    ForeignStore,
     ack,
     eventually,
     ids,
@@ -115,6 +117,38 @@ class RescueChapter(BrokerKind):
             sent[3].id: 0,
         }
         assert [letter.id for letter in broker.admin.dead()] == [sent[2].id]
+
+    def test_results_of_adopted_loans_are_kept(
+        self, broker: Broker, second_broker: Broker, consume: Consume
+    ) -> None:
+        dead = consume()
+        sent = message()
+        broker.publish([sent])
+        receive(dead)
+        store = ForeignStore()
+        heir = second_broker.adopt(dead.id, store)
+        settle(heir, Verdict.REJECT, *heir.lent(), reason="lost", record=record(sent.id, FAILURE))
+        heir.close()
+        assert store.records[sent.id].status == FAILURE
+
+    def test_results_of_adopted_loans_are_kept_with_a_joined_backend(
+        self,
+        broker: Broker,
+        second_broker: Broker,
+        consume: Consume,
+        joined_backend: ResultBackend,
+    ) -> None:
+        dead = consume(records=joined_backend)
+        sent = message()
+        broker.publish([sent])
+        deliveries = receive(dead)
+        heir = second_broker.adopt(dead.id, joined_backend)
+        ack(heir, *heir.lent(), record=record(sent.id, result="of the heir"))
+        settle(dead, Verdict.ACK, *deliveries, record=record(sent.id, result="of the dead"))
+        heir.close()
+        found = joined_backend.load(sent.id)
+        assert found is not None
+        assert found.result == "of the heir"
 
     def test_closing_an_adopted_consumer_gives_the_rest_back_in_order(
         self, broker: Broker, second_broker: Broker, consume: Consume
