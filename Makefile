@@ -67,8 +67,10 @@ bench: $(ready) services ## Measure throughput and latency (a table and JSON in 
 	$(python) bench/run.py
 
 .PHONY: docs
-docs: $(ready) ## Write the generated pages of docs/ again
-	$(python) scripts/generate_docs.py
+docs: $(ready) ## Write again what is generated: docs/settings.md, the types of app.conf
+	$(python) -m umbel.app.settings > .venv/settings.md && mv .venv/settings.md docs/settings.md
+	$(python) -m umbel.app.settings fields > .venv/fields.py && \
+	    mv .venv/fields.py src/umbel/app/settings_table/fields.py
 
 .PHONY: clean
 clean: ## Remove everything that the other targets created

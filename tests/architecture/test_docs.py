@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from umbel.app.settings import SETTINGS
+from umbel.app.settings_table.setting import USED
+
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(
     page
@@ -71,3 +74,17 @@ def test_make_lists_every_target() -> None:
     listed = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
 
     assert {line.split()[1] for line in listed.splitlines() if line.strip()} == targets
+
+
+@pytest.mark.parametrize(
+    "setting", [name for name, setting in SETTINGS.items() if setting.status == USED]
+)
+def test_every_setting_with_an_effect_is_described(setting: str) -> None:
+    page = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+
+    row = re.search(
+        rf"^\| `{setting}` \|(?P<kind>[^|]+)\|[^|]+\|(?P<meaning>[^|]+)\|", page, re.MULTILINE
+    )
+
+    assert row is not None, "run: make docs"
+    assert row["meaning"].strip()
