@@ -1,0 +1,7 @@
+"""A project that defines its own app, as Celery's documentation has taught for years."""
+
+from __future__ import annotations
+
+from .celery import app as celery_app
+
+__all__ = ("celery_app",)
