@@ -24,6 +24,7 @@ PAGES = sorted(
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`[^`\n]*`")
+NAMED_PATH = re.compile(r"`((?:src|tests|scripts|docs|bench|examples)/[^`<*…\s]*)`")
 HEADING = re.compile(r"^#+ +(.*)$", re.MULTILINE)
 MAKE_COMMAND = re.compile(r"(?:^ {4}|`)make ([a-z]+)", re.MULTILINE)
 MAKE_TARGET = re.compile(r"^([a-z]+):", re.MULTILINE)
@@ -59,6 +60,13 @@ def test_links_lead_to_a_file_and_a_heading(page: Path) -> None:
             broken.append(link)
 
     assert broken == []
+
+
+@every_page
+def test_paths_named_in_the_text_exist(page: Path) -> None:
+    paths = NAMED_PATH.findall(page.read_text(encoding="utf-8"))
+
+    assert [path for path in paths if not (ROOT / path).exists()] == []
 
 
 @every_page
