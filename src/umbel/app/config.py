@@ -319,6 +319,9 @@ class Config(Fields, MutableMapping[str, Any]):
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *SETTINGS})
+
     def __repr__(self) -> str:
         return f"<Config: {len(self.changes)} settings changed>"
 
@@ -348,7 +351,7 @@ class Config(Fields, MutableMapping[str, Any]):
 
     def value_set_for(self, name: str) -> bool:
         """Something gives the setting a value."""
-        return self.origin(name) != _DEFAULT
+        return name in self and self.origin(name) != _DEFAULT
 
     def without_defaults(self) -> dict[str, Any]:
         """Name and value of every setting that something gives a value."""

@@ -116,7 +116,8 @@ class Source:
                     f"{self.label} gives {name} twice: {ranked[0]} = {values[0]!r} and "
                     f"{weaker} = {values[1]!r}; remove {weaker}"
                 )
-            if not weaker.startswith(own):
+            # UMBEL_ before CELERY_ is how one settings object serves both.
+            if weaker not in {self._spelled(name, prefix, prefix) for prefix in own}:
                 yield weaker, f"{weaker} in {self.label} is not read, because {ranked[0]} is given"
 
     def _unknown(

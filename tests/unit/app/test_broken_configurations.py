@@ -1,0 +1,301 @@
+"""Configurations as people break them, and the words that each is answered with, at the first reading."""
+
+from __future__ import annotations
+
+import sys
+import time
+import types
+import warnings
+
+import pytest
+
+from umbel.app.config import Config
+from umbel.app.settings import ENVIRONMENT, SETTINGS
+from umbel.app.settings_table.setting import ACCEPTED
+from umbel.exceptions import ImproperlyConfigured, UmbelWarning
+
+
+@pytest.fixture(autouse=True)
+def empty_environment(monkeypatch):
+    for variables in ENVIRONMENT.values():
+        for variable in variables:
+            monkeypatch.delenv(variable, raising=False)
+
+
+def complaints(configure, *, strict=True):
+    """What is said, as an error or as warnings, until ``task_serializer`` has been read."""
+    conf = Config(strict=strict)
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        try:
+            configure(conf)
+            _ = conf.task_serializer
+        except ImproperlyConfigured as error:
+            return [f"error: {error}"]
+    assert all(issubclass(warning.category, UmbelWarning) for warning in seen)
+    return [f"warning: {warning.message}" for warning in seen]
+
+
+def source(given, namespace=None):
+    return lambda conf: conf.add_source(given, namespace=namespace)
+
+
+def module(**names):
+    made = types.ModuleType("proj.celeryconfig")
+    made.__dict__.update(names)
+    return made
+
+
+class DjangoSettings:
+    CELERY_TASK_ALWAYS_EAGR = True
+
+
+BROKEN = {
+    "a name misspelt in a dict": (
+        source({"task_serialiser": "json"}),
+        ["error: task_serialiser in a dict is not a setting; did you mean 'task_serializer'?"],
+    ),
+    "a name misspelt in a module": (
+        source(module(task_serialiser="json")),
+        [
+            ("warning: task_serialiser in module proj.celeryconfig is not a setting and has no effect; "
+            "did you mean 'task_serializer'?")
+        ],
+    ),
+    "a name misspelt in Django's settings": (
+        source(DjangoSettings, "CELERY"),
+        [
+            (f"warning: CELERY_TASK_ALWAYS_EAGR in class {__name__}.DjangoSettings is not a setting and "
+            "has no effect; did you mean 'CELERY_TASK_ALWAYS_EAGER'?")
+        ],
+    ),
+    "a name misspelt under our own prefix": (
+        source({"UMBEL_TASK_MAX_DELIVERY": 3}, "CELERY"),
+        [
+            ("error: UMBEL_TASK_MAX_DELIVERY in a dict is not a setting; "
+            "did you mean 'UMBEL_TASK_MAX_DELIVERIES'?")
+        ],
+    ),
+    "a name that Celery never had": (
+        source({"CELERY_SOFT_TIME_LIMIT": 30}, "CELERY"),
+        [
+            ("warning: CELERY_SOFT_TIME_LIMIT in a dict is not a setting and has no effect; "
+            "did you mean 'CELERY_TASK_SOFT_TIME_LIMIT'?")
+        ],
+    ),
+    "an old name misspelt": (
+        source({"CELERYD_CONCURENCY": 4}),
+        [
+            ("warning: CELERYD_CONCURENCY in a dict is not a setting and has no effect; "
+            "did you mean 'worker_concurrency'?")
+        ],
+    ),
+    "the namespace forgotten": (
+        source({"CELERY_TASK_ALWAYS_EAGER": True}),
+        [
+            ("warning: CELERY_TASK_ALWAYS_EAGER in a dict is not read: that spelling needs "
+            "namespace='CELERY'; without a namespace write task_always_eager")
+        ],
+    ),
+    "old and new names mixed": (
+        source({"task_serializer": "json", "CELERY_TASK_SERIALIZER": "yaml"}),
+        [
+            ("error: a dict gives task_serializer twice: task_serializer = 'json' and "
+            "CELERY_TASK_SERIALIZER = 'yaml'; remove CELERY_TASK_SERIALIZER")
+        ],
+    ),
+    "a duration that is none": (
+        source({"CELERY_TASK_TIME_LIMIT": "soon"}, "CELERY"),
+        [
+            ("error: task_time_limit (CELERY_TASK_TIME_LIMIT in a dict) is 'soon', expected a number of "
+            "seconds, 0 or more, or a timedelta")
+        ],
+    ),
+    "a flag that is none": (
+        source({"task_always_eager": "maybe"}),
+        ["error: task_always_eager (a dict) is 'maybe', expected True or False"],
+    ),
+    "a comma too many": (
+        lambda conf: conf.update(task_serializer=("json",)),
+        [
+            ("error: task_serializer is ('json',), expected a string "
+            "(a tuple of one: is there a comma too many after it?)")
+        ],
+    ),
+    "an address instead of a URL": (
+        source({"broker_url": "localhost:6379"}),
+        [
+            ("error: broker_url (a dict) is 'localhost:6379', expected a URL such as "
+            "redis://localhost:6379/0, with '://' after the scheme")
+        ],
+    ),
+    "a password that is not encoded": (
+        source({"broker_url": "redis://:pa#ss@localhost:6379/0"}),
+        [
+            ("error: broker_url (a dict) is 'redis://:********@localhost:6379/0', its port is not a number "
+            "from 0 to 65535 (special characters in a password must be percent-encoded)")
+        ],
+    ),
+    "a time zone that is none": (
+        lambda conf: conf.update(timezone="Asia/Shangai"),
+        [
+            ("error: timezone is 'Asia/Shangai', there is no such time zone; "
+            "did you mean 'Asia/Shanghai'?")
+        ],
+    ),
+    "a word that is none of the choices": (
+        lambda conf: conf.update(redis_priority_order="celary"),
+        [
+            ("error: redis_priority_order is 'celary', expected 'umbel' or 'celery'; "
+            "did you mean 'celery'?")
+        ],
+    ),
+    "an option misspelt": (
+        lambda conf: conf.update(broker_transport_options={"global_key_prefix": "a"}),
+        [
+            ("error: broker_transport_options has no option 'global_key_prefix'; "
+            "did you mean 'global_keyprefix'?")
+        ],
+    ),
+    "a list where a dict belongs": (
+        lambda conf: conf.update(broker_transport_options=[("global_keyprefix", "a")]),
+        [
+            "error: broker_transport_options is [('global_keyprefix', 'a')], expected a dict"
+        ],
+    ),
+    "a module that is not there": (
+        source("no_such_project.settings"),
+        [
+            ("error: the settings in 'no_such_project.settings' cannot be imported: "
+            "ModuleNotFoundError: No module named 'no_such_project'")
+        ],
+    ),
+    "a function that is not there": (
+        source("json:Settings"),
+        [
+            ("error: the settings in 'json:Settings' cannot be imported: "
+            "AttributeError: module 'json' has no attribute 'Settings'")
+        ],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_configuration_is_answered_with_the_words_that_mend_it(name):
+    configure, words = BROKEN[name]
+    began = time.monotonic()
+
+    assert complaints(configure) == words
+    assert time.monotonic() - began < 1.0
+
+
+def test_a_module_with_an_error_inside_is_named_with_the_error(tmp_path, monkeypatch):
+    (tmp_path / "proj_broken.py").write_text("task_serializer = undefined_name")
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    assert complaints(source("proj_broken")) == [
+        (
+            "error: the settings in 'proj_broken' cannot be imported: "
+            "NameError: name 'undefined_name' is not defined"
+        )
+    ]
+    assert "proj_broken" not in sys.modules
+
+
+def test_a_broken_variable_of_the_environment_is_named(monkeypatch):
+    monkeypatch.setenv("CELERY_BROKER_URL", "redis//localhost")
+
+    assert complaints(lambda _: None) == [
+        (
+            "error: broker_url (environment CELERY_BROKER_URL) is 'redis//localhost', expected a URL such as "
+            "redis://localhost:6379/0, with '://' after the scheme"
+        )
+    ]
+
+
+def test_a_lenient_app_answers_a_misspelt_name_with_a_warning():
+    assert complaints(source({"task_serialiser": "json"}), strict=False) == [
+        (
+            "warning: task_serialiser in a dict is not a setting and has no effect; "
+            "did you mean 'task_serializer'?"
+        )
+    ]
+
+
+def test_a_long_value_is_cut_in_the_message():
+    (text,) = complaints(lambda conf: conf.update(task_time_limit="x" * 1000))
+
+    assert len(text) < 300
+    assert "x…, expected" in text
+
+
+# The seed ---------------------------------------------------------------------------------------------------
+
+
+def seed(conf):
+    """The whole configuration of the seed note, without the comma that stands at its end."""
+    conf.update(
+        task_queues={
+            "default": {"exchange": "default"},
+            "high_priority": {"exchange": "high_priority"},
+        },
+        task_serializer="json",
+        result_serializer="json",
+        accept_content=["json"],
+    )
+    conf.beat_schedule = {"daily-task": {"task": "tasks.daily_task", "schedule": 3600.0}}
+
+
+def test_the_configuration_of_the_seed_note_is_read():
+    conf = Config(
+        strict=False,
+        arguments={
+            "broker_url": "redis://localhost:6379/0",
+            "result_backend": "redis://localhost:6379/1",
+        },
+    )
+    with warnings.catch_warnings():
+        if SETTINGS["beat_schedule"].status == ACCEPTED:
+            warnings.simplefilter("ignore", UmbelWarning)
+        seed(conf)
+
+    assert conf.broker_url == "redis://localhost:6379/0"
+    assert conf.result_backend == "redis://localhost:6379/1"
+    assert set(conf.task_queues) == {"default", "high_priority"}
+    assert conf.task_serializer == conf.result_serializer == "json"
+    assert conf.accept_content == ["json"]
+    assert conf.beat_schedule["daily-task"]["schedule"] == 3600.0
+    assert conf.origin("broker_url") == "the app's arguments"
+    assert conf.origin("accept_content") == "app.conf"
+
+
+@pytest.mark.parametrize("strict", [True, False], ids=["strict", "lenient"])
+def test_the_comma_at_the_end_of_the_seeds_schedule_is_found(strict):
+    def configure(conf):
+        conf.beat_schedule = ({"daily-task": {"task": "tasks.daily_task", "schedule": 3600.0}},)
+
+    (text,) = complaints(configure, strict=strict)
+
+    assert (
+        "beat_schedule is ({'daily-task': {'task': 'tasks.daily_task', 'schedule': 3600.0}},)"
+        in text
+    )
+    assert "expected a dict of name and entry" in text
+    assert "is there a comma too many after it?" in text
+
+
+def test_the_settings_of_the_seed_note_in_django_are_read():
+    names = {
+        "CELERY_BROKER_URL": "redis://localhost:6379/0",
+        "CELERY_RESULT_BACKEND": "redis://localhost:6379/1",
+        "CELERYBEAT_SCHEDULER": "djcelery.schedulers.DatabaseScheduler",
+    }
+    conf = Config(strict=True)
+    conf.add_source(types.SimpleNamespace(**names), namespace="CELERY")
+    with warnings.catch_warnings():
+        if SETTINGS["beat_scheduler"].status == ACCEPTED:
+            warnings.simplefilter("ignore", UmbelWarning)
+        assert conf.broker_url == "redis://localhost:6379/0"
+
+    assert conf.result_backend == "redis://localhost:6379/1"
+    assert conf.beat_scheduler == "djcelery.schedulers.DatabaseScheduler"
