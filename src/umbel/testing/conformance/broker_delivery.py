@@ -242,10 +242,11 @@ class DeliveryChapter(BrokerKind):
         self, broker: Broker, consume: Consume
     ) -> None:
         broker.publish([message(queue=queue) for queue in ("a", "b") for _ in range(5)])
-        urgent = [message(queue="b", priority=1), message(queue="a", priority=6)]
+        ranks = (("b", 2), ("a", 3), ("b", 5), ("b", 4), ("a", 1))
+        urgent = [message(queue=queue, priority=priority) for queue, priority in ranks]
         broker.publish(urgent)
-        consumer = consume("a", "b")
-        assert ids(receive(consumer, 12)[:2]) == [urgent[1].id, urgent[0].id]
+        received = messages_of(receive(consume("a", "b"), 15, limit=4))
+        assert [one.priority for one in received] == [5, 4, 3, 2, 1, *[0] * 10]
 
     def test_queues_of_equal_priority_take_turns_one_by_one(
         self, broker: Broker, consume: Consume
