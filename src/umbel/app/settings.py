@@ -181,6 +181,9 @@ _FOREIGN = """\
 | `DJANGO_CELERY_RESULTS["ALLOW_EDITS"]` | django-celery-results | not read |
 | `DJANGO_CELERY_RESULTS_TASK_ID_MAX_LENGTH` | django-celery-results | not read |
 | `DJANGO_CELERY_RESULTS_ID_FIRST_URLS` | django-celery-results | not read |
+
+Nor are Celery's other environment variables, such as `CELERY_LOADER`, `CELERY_CONFIG_MODULE`,
+`CELERY_WORKER_REVOKES_MAX`, `AUTOSCALE_KEEPALIVE` or `C_FORCE_ROOT`: `app.conf` reads none of them.
 """
 
 _TYPED = '''\

@@ -270,7 +270,7 @@ WORKERS = (
         ACCEPTED,
         "CELERYD_LOG_DATEFMT",
         "How log lines write the time.",
-        "log lines write the time as ISO 8601",
+        "log lines write the time as Python's logging does",
     ),
     Setting(
         "worker_task_log_datefmt",
@@ -279,7 +279,7 @@ WORKERS = (
         ACCEPTED,
         "CELERYD_TASK_LOG_DATEFMT",
         "The same inside tasks.",
-        "log lines write the time as ISO 8601",
+        "log lines write the time as Python's logging does",
     ),
     Setting(
         "worker_lost_wait",
