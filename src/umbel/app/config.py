@@ -350,12 +350,16 @@ class Config(Fields, MutableMapping[str, Any]):
         return self._found(setting)[1]
 
     def value_set_for(self, name: str) -> bool:
-        """Something gives the setting a value."""
+        """Something gives the setting a value of its own."""
+        setting = setting_of(name)
+        if setting is not None and setting.fallback in SETTINGS:
+            self._read(setting)  # loads the sources
+            return any(given.raw is not None for given in self._layers(setting))
         return name in self and self.origin(name) != _DEFAULT
 
     def without_defaults(self) -> dict[str, Any]:
         """Name and value of every setting that something gives a value."""
-        return {name: self[name] for name in self if self.origin(name) != _DEFAULT}
+        return {name: self[name] for name in self if self.value_set_for(name)}
 
     def table(self, with_defaults: bool = False, censored: bool = True) -> dict[str, Any]:
         """The same, or all settings; passwords hidden."""

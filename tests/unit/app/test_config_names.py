@@ -171,8 +171,6 @@ def test_the_table_shows_what_is_set_and_hides_passwords(conf):
         "broker_url": "redis://user:********@host/0",
         "task_protocol": 1,
         "result_backend": "redis://:********@host/1",
-        "broker_read_url": "redis://user:********@host/0",
-        "broker_write_url": "redis://user:********@host/0",
     }
     assert conf.table(censored=False)["result_backend"] == "redis://:secret@host/1"
     assert set(conf.table(with_defaults=True)) == set(SETTINGS)
@@ -181,6 +179,14 @@ def test_the_table_shows_what_is_set_and_hides_passwords(conf):
     assert "task_protocol: 1" in conf.humanize().splitlines()
     assert "task_serializer: 'json'" in conf.humanize(with_defaults=True).splitlines()
     assert "secret" not in repr(conf)
+
+
+def test_a_value_borrowed_from_another_setting_is_not_set(conf):
+    conf.add_source({"broker_read_url": "redis://replica", "broker_url": "redis://host"})
+
+    assert conf.value_set_for("broker_read_url")
+    assert not conf.value_set_for("broker_write_url")
+    assert set(conf.table()) == {"broker_read_url", "broker_url"}
 
 
 def test_a_setting_is_found_by_a_name_without_its_section(conf):
