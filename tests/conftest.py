@@ -1,8 +1,11 @@
 """What every test may ask for, and two rules for all of them.
 
-A test marked with the name of a server (see ``scripts/services.py``) is skipped where the program is
-not installed, and fails instead when CI=true: a skipped test proves nothing. And no process that a
-test started may outlive the session.
+A test marked with the name of a server (see ``scripts/services.py``), or with a fixture of it, is
+skipped where the program is not installed, and fails instead when CI=true: a skipped test proves
+nothing. And no process that a test started may outlive the session.
+
+Servers are private. Each pytest process (so each worker of pytest-xdist) has one of a kind, which
+is emptied before every test that takes it; a test that ends or freezes its server takes its own.
 """
 
 from __future__ import annotations
@@ -14,14 +17,24 @@ from uuid import uuid4
 import psutil
 import pytest
 from scripts.services import SERVERS, strict
+from tests.servers import RedisServer, redis_server
 
 MISSING = {server.marker: server for server in SERVERS if server.find() is None}
+
+#: Who takes one of these needs the server whose marker stands behind it.
+SERVER_FIXTURES = {"own_redis": "redis", "redis_url": "redis", "shared_redis": "redis"}
 
 #: Inherited by every process that a test starts, and by theirs.
 SESSION = "UMBEL_TEST_SESSION"
 
 #: Python's own; it ends with the process that it belongs to.
 NOT_OURS = "multiprocessing.resource_tracker"
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    for fixture in getattr(item, "fixturenames", ()):
+        if fixture in SERVER_FIXTURES:
+            item.add_marker(SERVER_FIXTURES[fixture])
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -40,6 +53,27 @@ def no_process_outlives_the_tests() -> Iterator[None]:
     for process in alive:
         process.kill()
     assert not described, "tests left processes behind:\n" + "\n".join(described)
+
+
+@pytest.fixture(scope="session")
+def shared_redis(no_process_outlives_the_tests: None) -> Iterator[RedisServer]:
+    """The server of this pytest process. Take ``redis_url`` unless you need the server itself."""
+    with redis_server() as server:
+        yield server
+
+
+@pytest.fixture
+def redis_url(shared_redis: RedisServer) -> str:
+    """An empty Redis."""
+    shared_redis.call("FLUSHALL")
+    return shared_redis.url()
+
+
+@pytest.fixture
+def own_redis() -> Iterator[RedisServer]:
+    """A Redis of this test's own, which keeps what it acknowledged: to kill, freeze or restart."""
+    with redis_server(appendonly=True) as server:
+        yield server
 
 
 def processes_of(session: str) -> list[psutil.Process]:
