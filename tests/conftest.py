@@ -66,7 +66,7 @@ def shared_redis(no_process_outlives_the_tests: None) -> Iterator[RedisServer]:
 def redis_url(shared_redis: RedisServer) -> str:
     """An empty Redis."""
     shared_redis.call("FLUSHALL")
-    return shared_redis.url()
+    return shared_redis.url
 
 
 @pytest.fixture
