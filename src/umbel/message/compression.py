@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from importlib import import_module
 
 from umbel.exceptions import DecodeError, ImproperlyConfigured
+from umbel.message.tracebacks import one_line
 from umbel.spelling import nearest
 
 __all__ = ["compress", "decompress", "names", "register"]
@@ -59,7 +60,7 @@ def decompress(data: bytes, method: str) -> bytes:
     try:
         return decoder(data)
     except Exception as error:
-        raise DecodeError(f"the body is not valid {method} data: {error}") from error
+        raise DecodeError(f"the body is not valid {method} data: {one_line(error)}") from error
 
 
 def _codec(content_type: str, method: str) -> Codec:

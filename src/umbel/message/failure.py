@@ -117,7 +117,10 @@ class _Description:
     def _text(self, text: str) -> str:
         limit = max(min(self.room, _TEXT), 0)
         self.room -= min(len(text), limit)
-        return text if len(text) <= limit else text[:limit] + "…"
+        if len(text) > limit:
+            text = text[:limit] + "…"
+        # Not every serializer and store can keep a lone surrogate.
+        return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
 
     def _value(self, value: Any, level: int) -> Any:
         """The value itself where that is plain and small, else its text."""
@@ -240,10 +243,12 @@ def _call(kind: type[BaseException], args: tuple[Any, ...]) -> BaseException | N
 
 
 def _bypass(kind: type[BaseException], args: tuple[Any, ...]) -> BaseException | None:
+    """Made as Python makes it, past the class's own constructor."""
+    for base in kind.__mro__:
+        if base.__module__ == "builtins":
+            break
     try:
-        made: object = kind.__new__(kind, *args)
-        if not isinstance(made, BaseException):
-            return None
+        made: BaseException = base.__new__(kind, *args)
         made.args = args
     except BaseException:  # noqa: BLE001 - as above
         return None

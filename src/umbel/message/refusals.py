@@ -15,12 +15,13 @@ from pathlib import PurePath
 from typing import Any
 
 from umbel.message.representation import represent
+from umbel.message.tracebacks import one_line
 
 __all__ = ["explain"]
 
 _DEPTH = 100
-#: What the standard library says where the type alone is the reason.
-_STOCK = ("is not JSON serializable", "Circular reference")
+#: What serializers say where the type alone is the reason.
+_STOCK = ("is not JSON serializable", "cannot represent an object")
 
 
 def explain(
@@ -83,7 +84,7 @@ def _parts(value: Any) -> Iterator[tuple[str | None, Any]]:
 
 
 def _describe(value: Any, place: str, language: str, error: Exception) -> str:
-    reason = str(error)
+    reason = one_line(error)
     if isinstance(error, RecursionError):
         reason = "nested too deeply"
     shown = "" if any(text in reason for text in _STOCK) else f" ({reason})"
@@ -120,7 +121,8 @@ _HINTS: tuple[tuple[Callable[[Any, type], bool], str], ...] = (
     (lambda value, _: isinstance(value, PurePath), "pass str() of it"),
     (lambda value, _: isinstance(value, BaseException), "pass str() of it"),
     (lambda value, _: isinstance(value, io.IOBase), "pass the path of the file"),
-    (lambda value, _: isinstance(value, int | float | str | bytes), "pass a smaller value"),
+    (lambda value, _: isinstance(value, str), "pass text without lone surrogates"),
+    (lambda value, _: isinstance(value, int | float), "pass it as text"),
     (
         lambda value, _: isinstance(value, deque | range | Iterator | Collection),
         "pass a list of plain data",

@@ -32,7 +32,9 @@ _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), 127)} | {9: "\\t", 
 def represent(value: Any, limit: int = 1024, sensitive: Collection[str] = _NOTHING) -> str:
     """At most ``limit`` characters of ``repr(value)``; never raises. Containers are shown three
     levels deep; values under a mapping key in ``sensitive`` are shown as ``'***'``."""
-    if not sensitive and _is_small(value):
+    if type(value) is dict and not value:  # most calls have no keyword arguments
+        text = "{}"
+    elif not sensitive and _is_small(value):
         try:
             text = repr(value)
         except ValueError:  # an integer above Python's digit limit

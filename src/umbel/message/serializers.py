@@ -18,6 +18,7 @@ from umbel.exceptions import ContentDisallowed, DecodeError, EncodeError, Improp
 from umbel.message import tagged_json
 from umbel.message.refusals import explain
 from umbel.message.tagged_json import register_type
+from umbel.message.tracebacks import one_line
 from umbel.spelling import nearest
 
 __all__ = [
@@ -139,7 +140,7 @@ def decode(
     except (DecodeError, ImproperlyConfigured):
         raise
     except Exception as error:
-        raise DecodeError(f"not valid {chosen.name}: {error}") from error
+        raise DecodeError(f"not valid {chosen.name}: {one_line(error)}") from error
 
 
 def _refuse(content_type: str, chosen: Serializer | None) -> str:

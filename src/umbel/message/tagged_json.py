@@ -21,6 +21,7 @@ from uuid import UUID
 import msgspec
 
 from umbel.exceptions import DecodeError
+from umbel.message.tracebacks import one_line
 
 __all__ = ["decode", "dumps", "encode", "register_type"]
 
@@ -73,7 +74,7 @@ def decode(data: bytes) -> Any:
     except DecodeError:
         raise
     except Exception as error:
-        raise DecodeError(f"not valid JSON: {error}") from error
+        raise DecodeError(f"not valid JSON: {one_line(error)}") from error
 
 
 def _tag(value: Any) -> Any:

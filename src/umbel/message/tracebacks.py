@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Iterator
 from types import TracebackType
 
-__all__ = ["format_traceback", "message_of"]
+__all__ = ["format_traceback", "message_of", "one_line"]
 
 _TEXT = 8192
 
@@ -32,6 +32,11 @@ def message_of(exc: BaseException, limit: int = _TEXT) -> str:
     except BaseException:  # noqa: BLE001 - user code that may raise anything at all
         return f"<unprintable {type(exc).__name__} object>"
     return text if len(text) <= limit else text[:limit] + "…"
+
+
+def one_line(exc: BaseException, limit: int = 200) -> str:
+    """``message_of`` on one line, for error messages that quote another error."""
+    return " ".join(message_of(exc, limit).split())
 
 
 def format_traceback(exc: BaseException, limit_bytes: int = 65536) -> str:
