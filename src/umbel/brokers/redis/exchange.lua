@@ -1,0 +1,258 @@
+-- Settle loans and lend new messages, in one step. Needs delayed.lua, dead.lua, and for stores the
+-- function store(key, time to live, payload) of the result backend.
+--
+-- KEYS   1 fences  2 loans of this consumer  3 parked
+--        then the lists, level by level, Q in each
+--        then of each queue: zset, messages, next, twins (4 Q)
+--        then one key for each store, then the keys of each effect, in their order
+-- ARGV   1 consumer id        2 token of this connection
+--        3 limit              4 name of the first new loan is ARGV[4] .. '0', the next .. '1', …
+--        5 Q                  6 levels, one digit each, in the order of service
+--        7 the queue (from 0) whose turn it is
+--        8 settlements        9 stores        10 effects
+--        11 db of the stores, '' when it is the broker's own        12 db of the broker
+--        13 most dead letters                14 their greatest age in microseconds
+--        then of each settlement: its loan (the first ones are those with a store, in order)
+--        then of each store: time to live and payload, as the function takes them
+--        then of each effect: its kind, the number of its settlement, and:
+--          LPUSH, RPUSH  raw                    keys: list
+--          delay         id, due, level, raw    keys: zset, messages, next, twins   (due '+n': from now)
+--          bury          id, letter             keys: dead, dead messages
+--          park          member, level, raw     keys: list   (and KEYS[3])
+--          SADD          member                 keys: set
+-- Returns {state, refused, problems, milliseconds to the next due message or -1, parked,
+--          {queue list, how many, queue list, how many, …}, {raw, raw, …}}
+-- state: 'ok', 'fenced' (declared dead or unknown: loans were settled, nothing was lent),
+-- 'stale' (somebody else uses this id, or this request comes late: nothing was done).
+
+local fences, loans, parked = KEYS[1], KEYS[2], KEYS[3]
+local limit, queue_count, levels = tonumber(ARGV[3]), tonumber(ARGV[5]), ARGV[6]
+local store_count, effect_count = tonumber(ARGV[9]), tonumber(ARGV[10])
+local refused, problems = {}, {}
+local key = 3 + queue_count * (#levels + 4)
+local arg = 14
+
+local fence = redis.call('HGET', fences, ARGV[1])
+if fence and fence ~= ARGV[2] then
+  return {'stale'}
+end
+local time = redis.call('TIME')
+local now_us = tonumber(time[1]) * 1000000 + tonumber(time[2])
+local now = math.floor(now_us / 1000)
+
+-- A key that holds something else concerns one settlement, whose loan then goes on. Everything
+-- else (read-only server, no memory, no permission) concerns all: the error ends the script.
+local function failed(settlement, problem)
+  local text = type(problem) == 'table' and problem.err or tostring(problem)
+  if not string.find(text, 'WRONGTYPE', 1, true) then
+    error(problem, 0)
+  end
+  problems[#problems + 1] = settlement
+  problems[#problems + 1] = text
+end
+
+-- Settlements ------------------------------------------------------------------------------------
+
+local held, first_loan = {}, arg
+local settled_count = tonumber(ARGV[8])
+for i = 1, settled_count do
+  if redis.call('HEXISTS', loans, ARGV[arg + i]) == 1 then
+    held[i] = true
+  else
+    refused[#refused + 1] = i
+  end
+end
+arg = arg + settled_count
+
+if store_count > 0 then
+  if ARGV[11] ~= '' then
+    redis.call('SELECT', ARGV[11])
+  end
+  for i = 1, store_count do
+    if held[i] then
+      store(KEYS[key + i], ARGV[arg + 1], ARGV[arg + 2])
+    end
+    arg = arg + 2
+  end
+  if ARGV[11] ~= '' then
+    redis.call('SELECT', ARGV[12])
+  end
+  key = key + store_count
+end
+
+if effect_count > 0 then
+  local effects = {}
+
+  function effects.LPUSH(k, a)
+    redis.call('LPUSH', KEYS[k + 1], ARGV[a + 1])
+  end
+
+  function effects.RPUSH(k, a)
+    redis.call('RPUSH', KEYS[k + 1], ARGV[a + 1])
+  end
+
+  function effects.SADD(k, a)
+    redis.call('SADD', KEYS[k + 1], ARGV[a + 1])
+  end
+
+  function effects.delay(k, a)
+    local due = tonumber(ARGV[a + 2])
+    if string.sub(ARGV[a + 2], 1, 1) == '+' then
+      due = now + due
+    end
+    delay(KEYS[k + 1], KEYS[k + 2], KEYS[k + 3], KEYS[k + 4], ARGV[a + 1], due, ARGV[a + 3], ARGV[a + 4])
+  end
+
+  function effects.bury(k, a)
+    now_us = now_us + 1 -- of two buried in one step, the second is the newer
+    bury(KEYS[k + 1], KEYS[k + 2], ARGV[a + 1], ARGV[a + 2], now_us, tonumber(ARGV[13]), tonumber(ARGV[14]))
+  end
+
+  function effects.park(k, a)
+    redis.call('LPUSH', KEYS[k + 1], now .. '|' .. ARGV[a + 2] .. '|' .. ARGV[a + 3])
+    redis.call('SADD', parked, ARGV[a + 1])
+  end
+
+  local KEYS_OF = {LPUSH = 1, RPUSH = 1, SADD = 1, delay = 4, bury = 2, park = 1}
+  local ARGV_OF = {LPUSH = 1, RPUSH = 1, SADD = 1, delay = 4, bury = 2, park = 3}
+
+  for _ = 1, effect_count do
+    local kind, settlement = ARGV[arg + 1], tonumber(ARGV[arg + 2])
+    if held[settlement] then
+      local done, problem = pcall(effects[kind], key, arg + 2)
+      if not done then
+        held[settlement] = nil
+        failed(settlement, problem)
+      end
+    end
+    key = key + KEYS_OF[kind]
+    arg = arg + 2 + ARGV_OF[kind]
+  end
+end
+
+local ended = {}
+for i = 1, settled_count do
+  if held[i] then
+    ended[#ended + 1] = ARGV[first_loan + i]
+  end
+end
+for i = 1, #ended, 4000 do
+  redis.call('HDEL', loans, unpack(ended, i, math.min(i + 3999, #ended)))
+end
+
+if not fence then
+  return {'fenced', refused, problems}
+end
+
+-- New loans --------------------------------------------------------------------------------------
+
+local next_due
+local runs, lent = {}, {}
+local delayed_at = 3 + queue_count * #levels -- KEYS before zset of queue 0
+
+local function note_due(moment)
+  if moment and (not next_due or moment < next_due) then
+    next_due = moment
+  end
+end
+
+local function promote_queue(queue)
+  local at = delayed_at + 4 * queue
+  note_due(promote(KEYS[at + 1], KEYS[at + 2], KEYS[at + 3], KEYS[at + 4], now, function(level)
+    local place
+    for lower = tonumber(level), 0, -1 do -- of another order: the nearest level that is served
+      place = string.find(levels, lower, 1, true)
+      if place then
+        break
+      end
+    end
+    return KEYS[3 + (place - 1) * queue_count + queue + 1]
+  end))
+end
+
+-- `next` is missing when nothing is delayed; that is believed only after a look.
+local function promote_due()
+  for queue = 0, queue_count - 1 do
+    local at = delayed_at + 4 * queue
+    local moment = redis.call('GET', KEYS[at + 3])
+    if moment and tonumber(moment) > now then
+      note_due(tonumber(moment))
+    elseif moment or redis.call('EXISTS', KEYS[at + 1]) == 1 then
+      promote_queue(queue)
+    end
+  end
+end
+
+local function keep(at, batch)
+  if #batch > 0 then
+    runs[#runs + 1] = at
+    runs[#runs + 1] = #batch
+    local pairs_of = {}
+    for i = 1, #batch do
+      pairs_of[2 * i - 1] = ARGV[4] .. #lent .. ':' .. at
+      pairs_of[2 * i] = batch[i]
+      lent[#lent + 1] = batch[i]
+    end
+    for i = 1, #pairs_of, 2000 do
+      redis.call('HSET', loans, unpack(pairs_of, i, math.min(i + 1999, #pairs_of)))
+    end
+  end
+end
+
+-- Up to `count` messages of one list. A list that is something else is told once, and passed by.
+local function take(at, count)
+  local batch = redis.pcall('RPOP', KEYS[3 + at + 1], count)
+  if batch and batch.err then
+    failed(0, batch)
+    batch = nil
+  end
+  return batch or {}
+end
+
+-- Queues of one level take turns: each gives its share first, then those that have more give more.
+local function take_level(level)
+  local first = level * queue_count
+  local turn = tonumber(ARGV[7])
+  local hungry = queue_count
+  while limit > #lent and hungry > 0 do
+    local share = math.ceil((limit - #lent) / hungry)
+    local still = 0
+    for i = 0, queue_count - 1 do
+      local room = math.min(share, limit - #lent)
+      if room > 0 then
+        local at = first + (turn + i) % queue_count
+        local batch = take(at, room)
+        keep(at, batch)
+        if #batch == room then
+          still = still + 1
+        end
+      end
+    end
+    hungry = still
+  end
+end
+
+if limit > 0 then
+  promote_due()
+  for level = 0, #levels - 1 do
+    take_level(level)
+    if #lent >= limit then
+      break
+    end
+  end
+  if #lent < limit then
+    -- Reading makes the server tell this connection when one of these keys changes.
+    for i = 4, delayed_at, 1000 do
+      redis.call('EXISTS', unpack(KEYS, i, math.min(i + 999, delayed_at)))
+    end
+    for queue = 0, queue_count - 1 do
+      redis.call('EXISTS', KEYS[delayed_at + 4 * queue + 3])
+    end
+  end
+end
+
+local wait = -1
+if next_due then
+  wait = math.max(next_due - now, 0)
+end
+return {'ok', refused, problems, wait, redis.call('EXISTS', parked), runs, lent}

@@ -1,0 +1,403 @@
+"""One connection to a Redis server, owned by one thread at a time.
+
+A command is packed by hiredis, sent in one write and answered through hiredis's reader. Messages
+that the server pushes between answers (RESP3) go to ``on_push`` and are never lost. Whatever
+breaks the order of questions and answers closes the connection; the next use opens a new one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import select
+import socket
+from collections.abc import Callable, Iterable, Sequence
+from time import monotonic
+from typing import Any, Final, TypeAlias
+
+import hiredis
+
+from umbel.drivers.redis.address import Address
+from umbel.drivers.redis.sockets import limit_by_kernel, open_socket, set_limit
+from umbel.exceptions import ConnectionLost, OperationalError
+
+__all__ = ["Argument", "Link", "Refused", "Script"]
+
+Argument: TypeAlias = bytes | str | int | float
+
+#: hiredis declares a tuple of one.
+_pack: Final[Callable[[tuple[Argument, ...]], bytes]] = hiredis.pack_command  # type: ignore[assignment]
+
+_INCOMPLETE: Final = object()
+_READ: Final = 65536
+
+#: Answers after which another server, or the same one a little later, may say yes.
+_TEMPORARY: Final = frozenset(
+    {
+        "BUSY",
+        "CLUSTERDOWN",
+        "LOADING",
+        "MASTERDOWN",
+        "MISCONF",
+        "NOREPLICAS",
+        "OOM",
+        "READONLY",
+        "TRYAGAIN",
+    }
+)
+#: Of these, the ones that a new connection may not get: the name may lead to another server now.
+_ELSEWHERE: Final = frozenset({"LOADING", "MASTERDOWN", "READONLY"})
+
+_forks = 0
+
+
+def _count_fork() -> None:
+    global _forks  # noqa: PLW0603 - asking for the pid costs a system call with every command
+    _forks += 1
+
+
+os.register_at_fork(after_in_child=_count_fork)
+
+
+class Refused(OperationalError):
+    """The server answered with an error. ``code`` is its first word."""
+
+    def __init__(self, message: str, code: str) -> None:
+        super().__init__(message)
+        self.code = code
+        #: Worth asking again.
+        self.temporary = code in _TEMPORARY
+
+
+class Script:
+    """A Lua script, sent by its hash."""
+
+    __slots__ = ("name", "sha", "source")
+
+    def __init__(self, name: str, source: str) -> None:
+        self.name = name
+        self.source = source
+        self.sha = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
+
+
+class Link:
+    """Connects on first use. ``timeout`` bounds each answer; ``deadline``, when set, everything."""
+
+    def __init__(
+        self,
+        address: Address,
+        *,
+        on_push: Callable[[list[Any]], None] | None = None,
+        setup: Sequence[tuple[Argument, ...]] = (),
+    ) -> None:
+        self.address = address
+        self.on_push = on_push
+        #: Commands for every new connection; a refusal is kept in ``setup_refused``.
+        self._setup = setup
+        self.setup_refused: Refused | None = None
+        #: 3 when the server pushes on this connection.
+        self.protocol = address.protocol
+        #: A moment of the monotonic clock.
+        self.deadline: float | None = None
+        #: When the pool got it back, on the monotonic clock.
+        self.idle_since = 0.0
+        self._socket: socket.socket | None = None
+        self._reader: Any = None
+        self._by_kernel = False
+        self._limit = 0.0
+        self._forks = _forks
+
+    def __repr__(self) -> str:
+        return f"<Link {self.address.url} {'open' if self.connected else 'closed'}>"
+
+    @property
+    def connected(self) -> bool:
+        return self._socket is not None and self._forks == _forks
+
+    def fileno(self) -> int:
+        """Of the open connection; readable when the server has something to say."""
+        if self._socket is None:
+            raise ConnectionLost(f"Not connected to {self.address.url}")
+        return self._socket.fileno()
+
+    # Asking ---------------------------------------------------------------------------------------
+
+    def call(self, *command: Argument) -> Any:
+        """One command, one answer."""
+        return self._checked(self._ask(_pack(command)))
+
+    def pipeline(self, commands: Iterable[tuple[Argument, ...]]) -> list[Any]:
+        """Several commands in one write. The first refusal is raised after all were answered."""
+        packed = [_pack(command) for command in commands]
+        answers = [self._ask(b"".join(packed))]
+        try:
+            answers += [self._answer() for _ in packed[1:]]
+        except BaseException:
+            self.close()
+            raise
+        return [self._checked(answer) for answer in answers]
+
+    def eval(self, script: Script, keys: Sequence[Argument], arguments: Sequence[Argument]) -> Any:
+        """Run a script, which is sent whole only when the server does not know it yet."""
+        tail = (len(keys), *keys, *arguments)
+        answer = self._ask(_pack(("EVALSHA", script.sha, *tail)))
+        if isinstance(answer, hiredis.ReplyError) and str(answer).startswith("NOSCRIPT"):
+            answer = self._ask(_pack(("EVAL", script.source, *tail)))
+        return self._checked(answer)
+
+    def listen(self, channel: str, *command: Argument) -> Any:
+        """Subscribe to a channel, and send one command in the same write. RESP3: both go on one
+        connection, and what is published comes to ``on_push``."""
+        subscribe = _pack(("SUBSCRIBE", channel))
+        return self._checked(self._ask(subscribe + _pack(command)))
+
+    def send(self, *command: Argument) -> None:
+        """One command whose answer, if it has one, is pushed."""
+        self._prepare()
+        try:
+            self._write(_pack(command))
+        except BaseException:
+            self.close()
+            raise
+
+    def receive(self) -> Any:
+        """What the server sends next without having been asked, as to a RESP2 subscriber."""
+        try:
+            return self._checked(self._answer())
+        except BaseException:
+            self.close()
+            raise
+
+    def wait_readable(self, timeout: float) -> bool:
+        """Whether the server has something to say within so many seconds."""
+        if self.has_decrypted():
+            return True
+        poller = select.poll()
+        poller.register(self.fileno(), select.POLLIN)
+        return bool(poller.poll(max(math.ceil(timeout * 1000), 0)))
+
+    def take_pushed(self, *, read: bool = True) -> None:
+        """Hand over what was pushed and has arrived, or with ``read=False`` what came along with
+        the last answer. Never blocks."""
+        if self._socket is None:
+            raise ConnectionLost(f"Not connected to {self.address.url}")
+        try:
+            if read:
+                self._feed(self._receive_now)
+            while (answer := self._reader.gets()) is not _INCOMPLETE:
+                self._push(answer)
+        except BaseException:
+            self.close()
+            raise
+
+    def has_decrypted(self) -> bool:
+        """Whether bytes wait inside the TLS layer, which the file descriptor does not tell."""
+        pending = getattr(self._socket, "pending", None)
+        return bool(pending and pending())
+
+    def connect(self) -> None:
+        """Open the connection now, if it is not open."""
+        self._prepare()
+
+    def close(self) -> None:
+        """Close the connection; the next use opens a new one."""
+        connected, self._socket, self._reader = self._socket, None, None
+        if connected is not None:
+            connected.close()
+
+    # Connecting -----------------------------------------------------------------------------------
+
+    def _prepare(self) -> None:
+        if self._socket is None:
+            self._open()
+        elif self._forks != _forks:
+            self.close()  # the socket belongs to the parent; closing our copy does not disturb it
+            self._open()
+        self._limit_to(self._left())
+
+    def _left(self) -> float:
+        """Seconds for the next step."""
+        if self.deadline is None:
+            return self.address.timeout
+        left = self.deadline - monotonic()
+        if left <= 0:
+            raise ConnectionLost(f"No answer from {self.address.url} in time")
+        return left
+
+    def _limit_to(self, seconds: float) -> None:
+        if abs(seconds - self._limit) > 0.1 * self._limit and self._socket is not None:
+            set_limit(self._socket, seconds, by_kernel=self._by_kernel)
+            self._limit = seconds
+
+    def _open(self) -> None:
+        url = self.address.url
+        self._forks = _forks
+        patience = self._left()
+        if self.address.connect_timeout is not None:
+            patience = min(patience, self.address.connect_timeout)
+        try:
+            self._socket = open_socket(self.address, patience)
+        except OSError as error:
+            raise ConnectionLost(f"Cannot reach {url}: {_reason(error)}") from error
+        self._reader = hiredis.Reader(notEnoughData=_INCOMPLETE)
+        self._by_kernel = limit_by_kernel(self._socket)
+        if self._by_kernel:
+            self._socket.settimeout(None)
+        self._limit = 0.0
+        try:
+            set_limit(self._socket, patience, by_kernel=self._by_kernel)
+            self._limit = patience
+            self._greet()
+            self._limit_to(self._left())
+        except BaseException:
+            self.close()
+            raise
+
+    def _greet(self) -> None:
+        """HELLO, AUTH, SELECT and the setup commands in one write; in RESP2 where RESP3 is refused."""
+        user, password = self._credentials()
+        commands: list[tuple[Argument, ...]] = []
+        self.protocol = self.address.protocol
+        if self.protocol == 3:  # noqa: PLR2004 - RESP3
+            commands.append(
+                ("HELLO", 3, *(("AUTH", user or "default", password) if password else ()))
+            )
+        elif password:
+            commands.append(("AUTH", user, password) if user else ("AUTH", password))
+        if self.address.client_name:
+            commands.append(("CLIENT", "SETNAME", self.address.client_name))
+        if self.address.db:
+            commands.append(("SELECT", self.address.db))
+        answers = self._converse([*commands, *self._setup])
+        if self.protocol == 3 and _has_no_resp3(answers[0]):  # noqa: PLR2004 - RESP3
+            self.protocol = 2
+            commands[0] = ("AUTH", user, password or "") if user else ("AUTH", password or "")
+            answers = self._converse([*commands[0 if password else 1 :], *self._setup])
+        count = len(answers) - len(self._setup)
+        for answer in answers[:count]:
+            self._checked(answer)
+        refusals = [one for one in answers[count:] if isinstance(one, hiredis.ReplyError)]
+        self.setup_refused = self._refusal(refusals[0]) if refusals else None
+
+    def _converse(self, commands: list[tuple[Argument, ...]]) -> list[Any]:
+        if commands:
+            self._write(b"".join(_pack(command) for command in commands))
+        return [self._answer() for _ in commands]
+
+    def _credentials(self) -> tuple[str | None, str | None]:
+        provider = self.address.credential_provider
+        if provider is None:
+            return self.address.username, self.address.password
+        given = tuple(provider.get_credentials())
+        return (None, given[0]) if len(given) == 1 else (given[0], given[1])
+
+    # Bytes ----------------------------------------------------------------------------------------
+
+    def _ask(self, packed: bytes) -> Any:
+        self._prepare()
+        try:
+            self._write(packed)
+            if self.deadline is not None:
+                self._limit_to(self._left())
+            return self._answer()
+        except BaseException:
+            self.close()  # an answer may still be on its way
+            raise
+
+    def _write(self, packed: bytes) -> None:
+        assert self._socket is not None
+        try:
+            self._socket.sendall(packed)
+        except OSError as error:
+            raise self._lost(error) from error
+
+    def _answer(self) -> Any:
+        reader = self._reader
+        try:
+            while True:
+                answer = reader.gets()
+                if answer is _INCOMPLETE:
+                    self._feed(self._receive)
+                elif type(answer) is hiredis.PushNotification:
+                    self._push(answer)
+                else:
+                    return answer
+        except hiredis.ProtocolError as error:
+            raise ConnectionLost(f"{self.address.url} does not speak Redis: {error}") from error
+
+    def _push(self, answer: Any) -> None:
+        if type(answer) is not hiredis.PushNotification:
+            raise ConnectionLost(f"{self.address.url} answered what nobody had asked")
+        if self.on_push is not None:
+            self.on_push(answer)
+
+    def _feed(self, receive: Callable[[], bytes | None]) -> None:
+        try:
+            data = receive()
+        except OSError as error:
+            raise self._lost(error) from error
+        if data is None:
+            return
+        if not data:
+            raise ConnectionLost(f"{self.address.url} closed the connection")
+        self._reader.feed(data)
+
+    def _receive(self) -> bytes:
+        assert self._socket is not None
+        return self._socket.recv(_READ)
+
+    def _receive_now(self) -> bytes | None:
+        """None when nothing has arrived."""
+        assert self._socket is not None
+        if self._by_kernel:
+            try:
+                return self._socket.recv(_READ, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return None
+        self._socket.settimeout(0.0)
+        try:
+            return self._socket.recv(_READ)
+        except BlockingIOError:
+            return None
+        except OSError as error:
+            if type(error).__name__ == "SSLWantReadError":
+                return None
+            raise
+        finally:
+            self._socket.settimeout(self._limit)
+
+    # Refusals -------------------------------------------------------------------------------------
+
+    def _checked(self, answer: Any) -> Any:
+        if isinstance(answer, hiredis.ReplyError):
+            raise self._refusal(answer)
+        return answer
+
+    def _refusal(self, error: Exception) -> Refused:
+        text = str(error)
+        if self.address.password:
+            text = text.replace(self.address.password, "**")  # unknown commands are quoted
+        code = text.split(" ", 1)[0]
+        if code in _ELSEWHERE:
+            self.close()
+        url = self.address.url
+        if code in ("NOAUTH", "WRONGPASS") or "AUTH" in text[:60]:
+            return Refused(f"{url} does not accept this user and password: {text}", code)
+        return Refused(f"{url} refused: {text}", code)
+
+    def _lost(self, error: OSError) -> ConnectionLost:
+        if isinstance(error, (BlockingIOError, TimeoutError)):
+            return ConnectionLost(f"No answer from {self.address.url} in time")
+        return ConnectionLost(f"Lost the connection to {self.address.url}: {_reason(error)}")
+
+
+def _has_no_resp3(answer: Any) -> bool:
+    text = str(answer) if isinstance(answer, hiredis.ReplyError) else ""
+    return text.startswith("NOPROTO") or "unknown command" in text.lower()
+
+
+def _reason(error: OSError) -> str:
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    return error.strerror or str(error) or type(error).__name__
