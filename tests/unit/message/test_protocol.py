@@ -6,25 +6,18 @@ import json
 import pickle
 from base64 import b64decode, b64encode
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
-from uuid import UUID
 
 import msgspec
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as some
 
 from umbel.exceptions import (
     ContentDisallowed,
     DecodeError,
     EncodeError,
-    ImproperlyConfigured,
     InvalidTaskError,
 )
-from umbel.message import protocol
 from umbel.message.message import DELIVERIES, Message
 from umbel.message.protocol import (
     decode,
@@ -110,33 +103,6 @@ def test_a_plain_call_is_what_celery_writes_in_its_order():
     assert ordered(json.loads(encode(ours))) == ordered(theirs)
 
 
-@pytest.mark.parametrize(
-    "name", ["plain", "rich", "chain", "chord", "links", "group", "gzip", "bzip2", "pickle"]
-)
-def test_a_body_is_byte_for_byte_what_celery_writes(name):
-    message = decode(golden(name))
-    args, kwargs, embed = decode_body(message, accepted_types(["json", "pickle"]))
-    serializer = "pickle" if name == "pickle" else "json"
-    if name == "pickle":
-        args = tuple(args)
-    written = encode_body(args, kwargs, embed, serializer, message.headers.get("compression"))
-    assert written == (
-        message.body,
-        message.content_type,
-        message.content_encoding,
-        message.headers.get("compression"),
-    )
-
-
-def test_rich_arguments_of_celery_arrive_with_their_types():
-    args, kwargs, embed = decode_body(decode(golden("rich")), JSON)
-    assert args == [1, None]
-    assert embed == NO_EMBED
-    assert kwargs["moment"] == datetime(2026, 5, 17, 10, 30, tzinfo=UTC)
-    assert (kwargs["price"], kwargs["key"]) == (Decimal("9.90"), UUID(int=7))
-    assert (kwargs["text"], kwargs["blob"], kwargs["name"]) == (b"plain", b"\xff\x00", "Zoë ☃")
-
-
 def test_what_celery_says_about_delivery_is_understood():
     eta = decode(golden("eta"))
     assert eta.due == datetime(2030, 1, 2, 3, 4, 5, 678901, UTC).timestamp()
@@ -154,13 +120,6 @@ def test_what_celery_says_about_delivery_is_understood():
     plain = decode(golden("plain"))
     assert (plain.id, plain.task, plain.retries, plain.deliveries) == (ID, "proj.add", 0, 0)
     assert (plain.correlation_id, plain.delivery_mode, plain.due) == (ID, 2, None)
-
-
-def test_pickled_arguments_are_read_only_where_that_is_accepted():
-    message = decode(golden("pickle"))
-    assert decode_body(message, accepted_types(["pickle"])) == ([2, 3], {}, NO_EMBED)
-    with pytest.raises(ContentDisallowed):
-        decode_body(message, JSON)
 
 
 # Protocol 1 -------------------------------------------------------------------------------------
@@ -318,135 +277,6 @@ def test_what_is_not_an_envelope_is_refused_with_one_line(raw, reason):
     assert "\n" not in str(caught.value)
 
 
-junk = some.recursive(
-    some.none() | some.booleans() | some.integers() | some.floats() | some.text(),
-    lambda inner: some.lists(inner, max_size=3) | some.dictionaries(some.text(), inner, max_size=3),
-    max_leaves=6,
-)
-texts = some.text() | junk.map(json.dumps) | junk.map(packed)
-fields = ("task", "id", "args", "kwargs", "eta", "expires", "timelimit", "taskset", "x")
-calls = some.fixed_dictionaries({}, optional=dict.fromkeys(fields, junk))
-named = some.just({"task": "t", "id": "i"})
-headers = some.one_of(
-    junk,
-    some.builds(lambda one, more: one | more, named, calls),
-    some.builds(
-        lambda one, key, value: one | {key: value},
-        named,
-        some.sampled_from(["retries", "timelimit", "eta", "compression", "stamps", DELIVERIES]),
-        junk | some.sampled_from(["gzip", "2030-01-01", "0001-01-01T00:00:00+23:00"]),
-    ),
-)
-properties = junk | some.fixed_dictionaries(
-    {},
-    optional={
-        "body_encoding": junk | some.just("base64"),
-        "priority": junk,
-        "delivery_info": junk | some.fixed_dictionaries({"exchange": junk, "routing_key": junk}),
-        "delivery_mode": junk,
-        "delivery_tag": junk,
-        "correlation_id": junk,
-        "reply_to": junk,
-    },
-)
-envelopes = some.fixed_dictionaries(
-    {"body": texts | calls.map(json.dumps) | calls.map(packed) | junk},
-    optional={
-        "headers": headers,
-        "properties": properties,
-        "content-type": some.sampled_from(["application/json", "application/x-msgpack", "x"])
-        | junk,
-        "content-encoding": junk,
-    },
-)
-
-
-@given(
-    some.binary() | junk.map(json.dumps).map(str.encode) | envelopes.map(json.dumps).map(str.encode)
-)
-@example(golden("rich")[:500])
-def test_any_bytes_are_a_message_or_refused_with_one_line(raw):
-    try:
-        message = decode(raw)
-    except (DecodeError, InvalidTaskError) as error:
-        assert is_one_line(error)  # noqa: PT017 - both ways are right, none other is
-        return
-    assert message.id
-    assert message.task
-    again = decode(encode(message), queue=message.queue)
-    assert repr(again.headers) == repr(message.headers)
-    assert again.body == message.body
-    try:
-        args, kwargs, embed = decode_body(message, JSON)
-    except (DecodeError, InvalidTaskError) as error:
-        assert is_one_line(error)  # noqa: PT017 - as above
-    else:
-        assert (type(args), type(kwargs)) == (list, dict)
-        assert embed.keys() >= NO_EMBED.keys()
-
-
-@given(some.binary(max_size=60), some.sampled_from(["json", "yaml", "msgpack"]))
-def test_any_body_is_arguments_or_refused(body, serializer):
-    content_type = next(iter(accepted_types([serializer])))
-    message = msgspec.structs.replace(call(), body=body, content_type=content_type)
-    try:
-        decode_body(message, {content_type})
-    except (DecodeError, InvalidTaskError) as error:
-        assert is_one_line(error)  # noqa: PT017 - as above
-
-
-# Round trips ------------------------------------------------------------------------------------
-
-scalars = (
-    some.none() | some.booleans() | some.integers() | some.text(some.characters(categories=None))
-)
-rich = scalars | some.floats(allow_nan=False) | some.decimals(allow_nan=False) | some.uuids()
-rich |= some.binary() | some.dates() | some.times()
-rich |= some.datetimes(timezones=some.just(UTC)) | some.timedeltas()
-nested = some.recursive(
-    rich,
-    lambda inner: some.lists(inner, max_size=3) | some.dictionaries(some.text(), inner, max_size=3),
-    max_leaves=5,
-)
-own = some.dictionaries(some.text("xyz_", min_size=1), nested, max_size=4)
-messages = some.builds(
-    lambda own, moment, **fields: Message(
-        headers=make_headers(
-            "t", "i", "", "", "me", eta=None if moment is None else protocol.isoformat(moment)
-        )
-        | own,
-        due=moment,
-        **fields,
-    ),
-    own,
-    some.none() | some.integers(0, 4 * 10**9).map(float),
-    body=some.binary().map(lambda data: b"[" + data),
-    queue=some.text(min_size=1),
-    priority=some.integers(0, 9),
-    reply_to=some.none() | some.text(min_size=1),
-    correlation_id=some.none() | some.text(),
-    delivery_mode=some.sampled_from([1, 2]),
-    delivery_tag=some.uuids().map(str),
-    properties=own,
-)
-
-
-@given(messages)
-def test_a_message_comes_back_equal(message):
-    assert decode(encode(message)) == message
-
-
-@given(messages)
-def test_msgspec_is_used_only_where_it_writes_what_kombu_writes(message):
-    by_kombu = json.dumps(
-        json.loads(protocol.tagged_json.encode({"h": message.headers, "p": message.properties}))
-    )
-    ours = json.loads(encode(message))
-    theirs = json.loads(by_kombu)
-    assert ours["headers"] == theirs["h"]
-    assert {key: ours["properties"][key] for key in theirs["p"]} == theirs["p"]
-
-
 def test_an_exchange_and_routing_key_are_written_as_given():
     message = msgspec.structs.replace(call(), queue="q", exchange="e", routing_key="r.k")
     info = json.loads(encode(message))["properties"]["delivery_info"]
@@ -478,70 +308,6 @@ def test_a_header_that_contains_itself_is_named():
     ring["ring"] = ring
     with pytest.raises(EncodeError, match=r"headers\['own'\].* contains itself"):
         encode(call(headers={"own": ring}))
-
-
-# Bodies -----------------------------------------------------------------------------------------
-
-
-@given(some.lists(nested).map(tuple), some.dictionaries(some.text(), nested))
-def test_arguments_come_back_equal(args, kwargs):
-    body, content_type, content_encoding, _ = encode_body(args, kwargs)
-    message = msgspec.structs.replace(
-        call(), body=body, content_type=content_type, content_encoding=content_encoding
-    )
-    assert decode_body(message, JSON) == (list(args), kwargs, NO_EMBED)
-
-
-@pytest.mark.parametrize("compression", ["gzip", "bzip2", "lzma"])
-@pytest.mark.parametrize("serializer", ["json", "yaml", "pickle", "msgpack"])
-def test_a_body_comes_back_through_every_serializer_and_compression(serializer, compression):
-    embed = NO_EMBED | {"chain": [{"task": "t"}]}
-    body, kind, encoding, header = encode_body([1], {"a": "é"}, embed, serializer, compression)
-    message = msgspec.structs.replace(
-        call(headers={"compression": header}),
-        body=body,
-        content_type=kind,
-        content_encoding=encoding,
-    )
-    message = decode(encode(message))
-    assert decode_body(message, accepted_types([serializer])) == ([1], {"a": "é"}, embed)
-
-
-@pytest.mark.parametrize(
-    ("args", "kwargs", "embed", "place"),
-    [
-        ((1, {"user": object()}), {}, None, r"args\[1\]\['user'\]: <class 'object'>"),
-        ((1,), {"user": {1}}, None, r"kwargs\['user'\]: <class 'set'>"),
-        ((1,), {}, {"callbacks": [{"task": print}]}, r"embed\['callbacks'\]\[0\]\['task'\]"),
-        ("ab", {}, None, "args must be a list or tuple, not str"),
-        ((), [1], None, "kwargs must be a mapping, not list"),
-    ],
-)
-def test_an_argument_that_cannot_be_serialized_is_named(args, kwargs, embed, place):
-    for serializer in ("json", "msgpack"):
-        if serializer == "msgpack" and isinstance(kwargs, dict) and "user" in kwargs:
-            continue  # msgpack writes a set as a list
-        with pytest.raises(EncodeError, match=place):
-            encode_body(args, kwargs, embed, serializer)
-
-
-def test_any_mapping_is_taken_as_keyword_arguments():
-    body = encode_body([], MappingProxyType({"a": 1}))[0]
-    assert json.loads(body)[1] == {"a": 1}
-
-
-def test_unknown_serializers_and_compressions_are_refused_at_the_call():
-    with pytest.raises(ImproperlyConfigured, match="serializer 'jason'"):
-        encode_body((), {}, serializer="jason")
-    with pytest.raises(ImproperlyConfigured, match="compression 'gzzip'"):
-        encode_body((), {}, compression="gzzip")
-
-
-@pytest.mark.parametrize("content", [[], [1, 2, 3], [[], {}], "text", 5, {"a": 1}, [[], [], {}]])
-def test_a_body_of_another_shape_is_refused(content):
-    message = msgspec.structs.replace(call(), body=json.dumps(content).encode())
-    with pytest.raises(InvalidTaskError, match=r"not \[args, kwargs, embed\]"):
-        decode_body(message, JSON)
 
 
 # Again ------------------------------------------------------------------------------------------
