@@ -31,7 +31,6 @@ from umbel.message.protocol import (
 from umbel.message.serializers import accepted_types
 
 GOLDEN = Path(__file__).parent / "golden"
-SAMPLES = sorted(path.stem for path in GOLDEN.glob("*.json"))
 ID = "11111111-2222-4333-8444-555555555555"
 JSON = accepted_types(["json"])
 NO_EMBED = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
@@ -39,10 +38,6 @@ NO_EMBED = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
 
 def golden(name: str) -> bytes:
     return (GOLDEN / f"{name}.json").read_bytes().strip()
-
-
-def is_one_line(error: Exception) -> bool:
-    return len(str(error).splitlines()) == 1
 
 
 def call(*args: Any, **options: Any) -> Message:

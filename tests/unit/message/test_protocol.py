@@ -56,10 +56,6 @@ def packed(content: Any) -> str:
     return b64encode(json.dumps(content).encode()).decode()
 
 
-def is_one_line(error: Exception) -> bool:
-    return len(str(error).splitlines()) == 1
-
-
 def call(*args: Any, **options: Any) -> Message:
     body, content_type, content_encoding, _ = encode_body(args, {})
     return Message(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from base64 import b64encode
 from datetime import UTC
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,6 @@ from umbel.message.protocol import (
 from umbel.message.serializers import accepted_types
 
 GOLDEN = Path(__file__).parent / "golden"
-SAMPLES = sorted(path.stem for path in GOLDEN.glob("*.json"))
 ID = "11111111-2222-4333-8444-555555555555"
 JSON = accepted_types(["json"])
 NO_EMBED = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
@@ -37,10 +35,6 @@ NO_EMBED = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
 
 def golden(name: str) -> bytes:
     return (GOLDEN / f"{name}.json").read_bytes().strip()
-
-
-def packed(content: Any) -> str:
-    return b64encode(json.dumps(content).encode()).decode()
 
 
 def is_one_line(error: Exception) -> bool:
