@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from datetime import UTC
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,10 @@ NO_EMBED = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
 
 def golden(name: str) -> bytes:
     return (GOLDEN / f"{name}.json").read_bytes().strip()
+
+
+def packed(content: Any) -> str:
+    return b64encode(json.dumps(content).encode()).decode()
 
 
 def is_one_line(error: Exception) -> bool:
