@@ -56,9 +56,7 @@ class Handlers(Middleware):
         found = self._overridden.get(kind)
         if found is None:
             names = ("before_start", "after_return", *_AFTER.values())
-            found = frozenset(
-                n for n in names if getattr(task, n) != getattr(Task, n).__get__(task)
-            )
+            found = frozenset(name for name in names if task.overrides(name))
             self._overridden[kind] = found
         return found
 

@@ -1,0 +1,82 @@
+"""Messages that nobody can run: unknown names, garbage, too much (pain 10 of Celery's users)."""
+
+import time
+
+import pytest
+from tests.deployment import await_true
+
+from umbel.exceptions import MessageTooLarge, NotRegistered
+
+
+def put_garbage(app, count):
+    """Bytes that are no message, as a broken client would leave them."""
+    broker = app.broker
+    if broker.display_url.startswith("redis"):
+        import redis
+
+        client = redis.Redis.from_url(broker.display_url)
+        for n in range(count):
+            client.lpush("celery", b"\x00broken %d" % n)
+        client.close()
+    else:
+        import sqlite3
+
+        from tests.garbage import insert_raw
+
+        with sqlite3.connect(broker.display_url.removeprefix("sqlite:///"), timeout=5) as file:
+            for n in range(count):
+                insert_raw(file, "celery", b"\x00broken %d" % n)
+        file.close()
+
+
+def test_an_unknown_task_is_parked_and_runs_when_a_worker_that_knows_it_comes(deploy):
+    deployment = deploy()
+    old = deployment.start("-c", "1", name="old")
+    app = deployment.app()
+    futures = [app.send_task("future", args=(n,)) for n in range(100)]
+    assert app.send_task("add", args=(1, 1)).get(timeout=5) == 2
+
+    await_true(lambda: app.broker.admin.parked() == {"future": 100}, 5)
+    assert "100 of task 'future'" in deployment.run("queues").stdout
+    assert "future" in old.log
+    deployment.start("-c", "1", name="new", app="tests.apps.future")
+    assert [result.get(timeout=10) for result in futures] == list(range(100))
+    assert app.broker.admin.parked() == {}
+
+
+def test_an_unknown_task_ends_as_a_dead_letter_after_its_time(deploy):
+    deployment = deploy(worker_unknown_task_timeout=0.5)
+    deployment.start("-c", "1")
+    app = deployment.app()
+    result = app.send_task("never_written")
+
+    with pytest.raises(NotRegistered, match="never_written"):
+        result.get(timeout=15)
+    [letter] = app.broker.admin.dead()
+    assert letter.id == result.id
+    assert "NotRegistered" in letter.reason
+
+
+def test_garbage_goes_to_the_dead_letters_and_disturbs_nobody(deploy):
+    deployment = deploy()
+    node = deployment.start("-c", "1")
+    app = deployment.app()
+    assert app.send_task("add", args=(1, 1)).get(timeout=5) == 2
+    put_garbage(app, 10)
+
+    await_true(lambda: app.broker.admin.dead_count() == 10, 5)
+    began = time.monotonic()
+    assert app.send_task("add", args=(2, 2)).get(timeout=5) == 4
+    assert time.monotonic() - began < 1
+    assert "Lost" not in node.log
+    assert len(node.children()) == 1
+
+
+def test_a_message_over_the_size_limit_is_refused_at_the_call(deploy):
+    deployment = deploy()
+    app = deployment.app()
+    app.conf.message_max_size = 10_000
+
+    with pytest.raises(MessageTooLarge, match="10,?000"):
+        app.send_task("work", args=("x" * 20_000,))
+    assert app.send_task("work", args=("x" * 100,)).id
