@@ -1,0 +1,96 @@
+"""Between messages and rows of ``umbel_message``; and what a loan is called."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import ceil
+from typing import Any
+
+import msgspec
+
+from umbel.brokers.base import Delivery
+from umbel.drivers.sql.schema import State
+from umbel.exceptions import DecodeError, InvalidTaskError
+from umbel.message.message import Message
+from umbel.message.protocol import decode, encode
+
+__all__ = [
+    "COLUMNS",
+    "TOPIC",
+    "WAS_PARKED",
+    "LoanKey",
+    "decode_or_none",
+    "deliver",
+    "name_loan",
+    "pack",
+    "pack_messages",
+    "parse_loan",
+    "row_of",
+]
+
+#: What a published message fills in, in the order of ``row_of``.
+COLUMNS = ("state", "queue", "priority", "moment_ms", "task_id", "task", "raw")
+#: Under which waiting consumers are told of new rows.
+TOPIC = "umbel_message"
+#: ``note`` of a loan whose message had been parked.
+WAS_PARKED = "parked"
+
+#: Consumer number, turn, message id: what must be so for a loan to be held.
+LoanKey = tuple[int, int, int]
+
+_write = msgspec.json.Encoder().encode
+
+
+def row_of(message: Message, raw: bytes, now: int) -> tuple[Any, ...]:
+    """The row of a message that is published at this moment."""
+    due = None if message.due is None else ceil(message.due * 1000)
+    state, moment = (State.DELAYED, due) if due is not None and due > now else (State.READY, None)
+    return int(state), message.queue, message.priority, moment, message.id, message.task, raw
+
+
+def pack(rows: Sequence[tuple[Any, ...]]) -> str:
+    """Rows as one JSON array; messages are JSON themselves, so their bytes are text."""
+    return _write([(*row[:-1], row[-1].decode()) for row in rows]).decode()
+
+
+def pack_messages(messages: Sequence[Message], now: int) -> str:
+    """Messages as one JSON array of rows."""
+    return pack([row_of(message, encode(message), now) for message in messages])
+
+
+def name_loan(number: int, loan: int, message_id: int) -> str:
+    return f"{number}/{loan}/{message_id}"
+
+
+def parse_loan(name: str) -> LoanKey:
+    """The parts of a loan's name; of a name that is none of ours, those of no loan."""
+    try:
+        number, loan, message_id = name.split("/")
+        return int(number), int(loan), int(message_id)
+    except ValueError:
+        return 0, 0, 0
+
+
+def deliver(loan: str, queue: str, raw: bytes, note: str | None = None) -> Delivery:
+    """What the worker gets to see of one loan."""
+    message, problem = None, ""
+    try:
+        message = decode(raw, queue)
+    except (DecodeError, InvalidTaskError) as error:
+        problem = str(error)
+    return Delivery(
+        loan=loan,
+        queue=queue,
+        raw=raw,
+        message=message,
+        problem=problem,
+        parked_before=note == WAS_PARKED,
+    )
+
+
+def decode_or_none(raw: bytes, queue: str) -> Message | None:
+    """The message in these bytes; None when they are none."""
+    try:
+        return decode(raw, queue)
+    except (DecodeError, InvalidTaskError):
+        return None

@@ -1,0 +1,159 @@
+"""Noticing that somebody else has committed to an SQLite file.
+
+``PRAGMA data_version`` tells it within microseconds, but does not wait. On Linux the kernel wakes
+the waiter when the write-ahead log is written to (inotify); a moment later the commit shows. Where
+that does not work, the version is asked for at short intervals that grow while nothing happens.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import select
+import sys
+import time
+from collections.abc import Callable, Collection, Hashable
+from pathlib import Path
+
+from umbel.drivers.sql.base import Watch
+
+__all__ = ["LogNotice", "SqliteWatch"]
+
+#: Looks in a row while the log was just written to, since the commit shows in a moment; then the
+#: seconds between two of them.
+_AT_ONCE = 6
+_SOON_FIRST, _SOON_LAST = 0.0001, 0.001
+#: Seconds for which that is expected (a commit that waits for the disk takes its time).
+_SOON = 0.05
+#: Seconds between looks without notice: while there was activity within a second, and later.
+_LIVELY, _IDLE = 0.001, 0.005
+_LIVELY_FOR = 1.0
+#: Seconds between looks when the kernel gives notice, in case that it does not, and the number of
+#: changes without notice after which it is not relied upon any more.
+_SAFETY = 0.1
+_MISSES = 2
+
+_IN_MODIFY = 0x2
+_EVENTS = 4096
+
+
+class LogNotice:
+    """The kernel's notice that the write-ahead log of an SQLite file was written to."""
+
+    def __init__(self, path: Path) -> None:
+        self._log = path.with_name(f"{path.name}-wal")
+        self.fd = -1
+        self._file: tuple[int, int] | None = None
+
+    def arm(self) -> bool:
+        """Be notified of what is written from now on; False where that cannot be. The log is made
+        anew when the last connection closes, so this looks whether it is still the same."""
+        try:
+            status = self._log.stat()
+        except OSError:
+            return False
+        file = (status.st_dev, status.st_ino)
+        if file == self._file:
+            return True
+        self.close()
+        if _libc is None:
+            return False
+        self.fd = _libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+        if self.fd < 0:
+            return False
+        if _libc.inotify_add_watch(self.fd, os.fsencode(self._log), _IN_MODIFY) < 0:
+            self.close()
+            return False
+        self._file = file
+        return True
+
+    def clear(self) -> None:
+        """Forget what has been notified until now."""
+        try:
+            while len(os.read(self.fd, _EVENTS)) == _EVENTS:
+                pass
+        except BlockingIOError:
+            pass
+
+    def close(self) -> None:
+        if self.fd >= 0:
+            os.close(self.fd)
+        self.fd = -1
+        self._file = None
+
+
+class SqliteWatch(Watch):
+    """Belongs to one thread: the version is that of the thread's own connection, so that what it
+    commits itself is known to it."""
+
+    def __init__(self, path: Path, version: Callable[[], Hashable]) -> None:
+        self._version = version
+        self._notice = LogNotice(path)
+        #: Changes in a row that were found without the kernel's notice.
+        self._missed = 0
+        self._active_at = 0.0
+        self._pid = os.getpid()
+        self.mark()
+
+    def mark(self) -> None:
+        self._known = self._version()
+
+    def wait(self, timeout: float, fds: Collection[int] = ()) -> None:
+        deadline = time.monotonic() + timeout
+        armed = self._missed < _MISSES and self._notice.arm()
+        poll = select.poll()
+        for fd in (*fds, self._notice.fd) if armed else fds:
+            poll.register(fd, select.POLLIN)
+        if armed:
+            self._notice.clear()
+        soon_until, looks, slept = 0.0, 0, False
+        while not self._changed():
+            now = time.monotonic()
+            if now >= deadline:
+                return
+            if now < soon_until:
+                looks += 1
+                if looks > _AT_ONCE:
+                    time.sleep(min(_SOON_LAST, _SOON_FIRST * (looks - _AT_ONCE)))
+                interval = 0.0
+            else:
+                interval = min(deadline - now, self._interval(now, armed=armed))
+                slept = armed
+            noticed = False
+            for fd, _ in poll.poll(interval * 1000):
+                if not armed or fd != self._notice.fd:
+                    return
+                noticed = True
+            if noticed:
+                self._notice.clear()
+                self._missed = 0
+                soon_until, looks, slept = time.monotonic() + _SOON, 0, False
+        self._missed += slept
+
+    def close(self) -> None:
+        if self._pid == os.getpid():
+            self._notice.close()
+
+    def _changed(self) -> bool:
+        """Whether there is news; it is news only once."""
+        version = self._version()
+        if version == self._known:
+            return False
+        self._known = version
+        self._active_at = time.monotonic()
+        return True
+
+    def _interval(self, now: float, *, armed: bool) -> float:
+        if armed:
+            return _SAFETY
+        return _LIVELY if now - self._active_at < _LIVELY_FOR else _IDLE
+
+
+def _load_libc() -> ctypes.CDLL | None:
+    if not sys.platform.startswith("linux"):
+        return None
+    libc = ctypes.CDLL(None)
+    return libc if hasattr(libc, "inotify_init1") else None
+
+
+_libc = _load_libc()
