@@ -26,7 +26,7 @@ def worker_values(
 ) -> dict[str, Any]:
     """Keyword arguments for ``WorkerOptions``; arguments given here win over settings."""
     conf = app.conf
-    pool = pool or conf.worker_pool
+    pool = str(pool or conf.worker_pool)
     if pool not in ("prefork", "processes", "solo"):
         raise ImproperlyConfigured(
             f"worker_pool is {pool!r}: this version has 'prefork' and 'solo'"
