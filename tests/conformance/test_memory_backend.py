@@ -13,6 +13,7 @@ from umbel.testing.conformance import BackendConformance
 
 class TestMemoryBackend(BackendConformance):
     wakes_within = 0.02
+    crosses_processes = False
 
     @pytest.fixture
     def url(self) -> Iterator[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-import warnings
 from uuid import uuid4
 
 import pytest
@@ -14,6 +13,7 @@ from umbel.clock import Clock
 from umbel.drivers.memory import erase, memory
 from umbel.exceptions import ContentDisallowed, EncodeError, ImproperlyConfigured
 from umbel.states import STARTED, SUCCESS
+from umbel.testing.conformance.steps import fork, leave_after
 from umbel.testing.messages import record
 
 
@@ -136,17 +136,15 @@ def test_an_expired_ready_record_may_be_replaced_by_an_unready_one(url):
     assert backend.load("task-1").status == STARTED
 
 
+def nothing_is_there(backend):
+    assert backend.load("task-1") is None
+
+
 def test_a_forked_child_begins_with_an_empty_store(url):
     backend = MemoryBackend(url)
     backend.store(record("task-1", SUCCESS, 5))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        child = os.fork()
+    child = fork()
     if child == 0:
-        code = 1
-        try:
-            code = 0 if backend.load("task-1") is None else 2
-        finally:
-            os._exit(code)
+        leave_after(lambda: nothing_is_there(backend))
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert backend.load("task-1").result == 5

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 import time
-import warnings
 from contextlib import closing
 from pathlib import Path
 from uuid import uuid4
@@ -18,7 +17,7 @@ from umbel.brokers.memory import MemoryBroker
 from umbel.clock import Clock
 from umbel.drivers.memory import erase, memory
 from umbel.exceptions import EncodeError, ImproperlyConfigured, MessageTooLarge
-from umbel.testing.conformance.steps import ack, ids, receive
+from umbel.testing.conformance.steps import ack, fork, ids, leave_after, receive
 from umbel.testing.messages import message, messages, record
 
 
@@ -89,20 +88,18 @@ def test_an_erased_store_is_as_new(url):
         assert ids(receive(consumer)) == [sent.id]
 
 
+def empty_and_usable(broker):
+    assert broker.admin.queues() == []
+    broker.publish(messages(2))
+    assert len(broker.admin.purge("celery")) == 2
+
+
 def test_a_forked_child_begins_with_an_empty_store(url):
     broker = MemoryBroker(url)
     broker.publish([message()])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        child = os.fork()
+    child = fork()
     if child == 0:
-        code = 1
-        try:
-            empty = broker.admin.queues() == []
-            broker.publish(messages(2))
-            code = 0 if empty and len(broker.admin.purge("celery")) == 2 else 2
-        finally:
-            os._exit(code)
+        leave_after(lambda: empty_and_usable(broker))
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert len(broker.admin.purge("celery")) == 1
 
@@ -119,16 +116,9 @@ def test_a_fork_while_another_thread_holds_the_store_leaves_the_child_free(url):
     thread = threading.Thread(target=hold)
     thread.start()
     held.wait(10)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        child = os.fork()
+    child = fork()
     if child == 0:
-        code = 1
-        try:
-            broker.publish([message()])
-            code = 0
-        finally:
-            os._exit(code)
+        leave_after(lambda: broker.publish([message()]))
     done.set()
     thread.join()
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

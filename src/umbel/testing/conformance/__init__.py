@@ -15,7 +15,8 @@ pytest.register_assert_rewrite(
     *(
         f"{__name__}.{module}"
         for module in (
-            "backend",
+            "backend_store",
+            "backend_wait",
             "broker_admin",
             "broker_dead",
             "broker_delay",

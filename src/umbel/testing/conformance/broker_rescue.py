@@ -4,9 +4,7 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections import Counter
-from typing import Any
 
 import pytest
 
@@ -18,7 +16,9 @@ from umbel.testing.conformance.steps import (
     ForeignStore,
     ack,
     eventually,
+    fork,
     ids,
+    leave_after,
     message_of,
     receive,
     release,
@@ -344,27 +344,15 @@ class RescueChapter(BrokerKind):
         if not self.crosses_processes:
             pytest.skip("the store of this kind lives in one process")
         broker.publish([message("before the fork")])
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # of fork beside threads
-            child = os.fork()
+        child = fork()
         if child == 0:
-            self._publish_and_leave(broker, message("in the child"))
+            leave_after(lambda: broker.publish([message("in the child")]))
         broker.publish([message("in the parent")])
         arrived = receive(consumer, 3)
-        _, status = os.waitpid(child, 0)
-        assert os.waitstatus_to_exitcode(status) == 0
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
         assert {message_of(one).task for one in arrived} == {
             "before the fork",
             "in the child",
             "in the parent",
         }
         ack(consumer, *arrived)
-
-    @staticmethod
-    def _publish_and_leave(broker: Broker, sent: Any) -> None:
-        code = 1
-        try:
-            broker.publish([sent])
-            code = 0
-        finally:
-            os._exit(code)

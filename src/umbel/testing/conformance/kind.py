@@ -123,6 +123,8 @@ class BackendKind:
 
     #: Median seconds from ``store`` in one process to the return of ``wait`` in another.
     wakes_within: ClassVar[float] = 0.05
+    #: Whether processes share the store (after a fork, for example).
+    crosses_processes: ClassVar[bool] = True
     #: Seconds within which a record of a short ``ttl`` is gone after its end.
     expires_within: ClassVar[float] = 5.0
 

@@ -5,10 +5,13 @@ Every wait has a generous upper bound and ends as soon as what it waits for is t
 
 from __future__ import annotations
 
+import os
 import threading
 import time
+import traceback
+import warnings
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from umbel.brokers.base import Consumer, Delivery, Exchange, Settlement, Verdict
 from umbel.message.message import Message
@@ -20,7 +23,9 @@ __all__ = [
     "ForeignStore",
     "ack",
     "eventually",
+    "fork",
     "ids",
+    "leave_after",
     "message_of",
     "messages_of",
     "pause_until",
@@ -130,6 +135,25 @@ def together(*works: Callable[[], None]) -> None:
     assert not any(thread.is_alive() for thread in threads), "a thread did not come to its end"
     if errors:
         raise errors[0]
+
+
+def fork() -> int:
+    """``os.fork``, without the warning that newer Pythons give beside other threads."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return os.fork()
+
+
+def leave_after(action: Callable[[], object]) -> NoReturn:
+    """What a forked child does: this, and nothing else of the test; 0 when it went well."""
+    code = 1
+    try:
+        action()
+        code = 0
+    except BaseException:  # noqa: BLE001 - shown here, since this process never comes back
+        traceback.print_exc()
+    finally:
+        os._exit(code)
 
 
 class ForeignStore:
