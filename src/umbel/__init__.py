@@ -6,4 +6,28 @@ app/          →    message/    →    brokers/    →    worker/     →    ba
                                                      events/          result/ ← you ask
 """
 
+from umbel.app.app import Umbel
+from umbel.app.lenient import Celery
+from umbel.app.proxies import current_app, current_task
+from umbel.app.shared import shared_task
+from umbel.app.task import Task
+from umbel.current import set_default_factory
+from umbel.message.headers import make_id as uuid
+from umbel.result.async_result import AsyncResult
+
+__all__ = [
+    "AsyncResult",
+    "Celery",
+    "Task",
+    "Umbel",
+    "__version__",
+    "current_app",
+    "current_task",
+    "shared_task",
+    "uuid",
+]
+
 __version__ = "0.1.0"
+
+# Whoever asks for the current app before there is one gets a plain one, as with Celery.
+set_default_factory(Umbel)

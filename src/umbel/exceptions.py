@@ -26,6 +26,7 @@ __all__ = [
     "OperationalError",
     "QueueNotFound",
     "Reject",
+    "ResultNotFound",
     "Retry",
     "SoftTimeLimitExceeded",
     "TaskError",
@@ -191,6 +192,10 @@ class MaxRetriesExceededError(TaskError):
         self.task_args = context.pop("task_args", ())
         self.task_kwargs = context.pop("task_kwargs", {})
         super().__init__(*args)
+
+
+class ResultNotFound(TaskError, LookupError):
+    """Nobody knows a task of this id: it was never sent, or what was known of it has expired."""
 
 
 class TaskRevokedError(TaskError):

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from umbel.drivers.url import hide_password, scheme_of
 from umbel.exceptions import ImproperlyConfigured
 from umbel.spelling import nearest
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 __all__ = ["Kinds"]
 
@@ -62,6 +64,8 @@ class Kinds:
         return sorted({*self.paths, *self._entry_points()})
 
     def _entry_points(self) -> dict[str, EntryPoint]:
+        # Imported late: it brings the email package along, and only foreign schemes need it.
+        entry_points = import_module("importlib.metadata").entry_points
         return {entry.name.lower(): entry for entry in entry_points(group=self.group)}
 
     def _import(self, scheme: str, path: str) -> type[Any]:

@@ -1,0 +1,83 @@
+"""Whether a call fits a function's parameters: asked in the caller, before anything is sent.
+
+The signature is read once per task. Calls with positional arguments alone are checked by counting;
+everything that is not plainly right goes to ``inspect``, whose complaint the caller then reads.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+__all__ = ["Arguments"]
+
+_NEVER = sys.maxsize
+
+
+class Arguments:
+    """The parameters of one task. Functions that have no readable signature accept everything."""
+
+    __slots__ = ("_least", "_most", "_names", "_open", "_required", "name", "signature")
+
+    def __init__(self, function: Callable[..., Any], name: str) -> None:
+        self.name = name
+        self._least, self._most, self._open = 0, _NEVER, True
+        self._names: dict[str, int] = {}
+        self._required: tuple[tuple[int, str], ...] = ()
+        try:
+            self.signature: inspect.Signature | None = inspect.signature(function)
+        except (TypeError, ValueError):
+            self.signature = None
+        else:
+            self._measure(self.signature)
+
+    def _measure(self, signature: inspect.Signature) -> None:
+        self._most, self._open = 0, False
+        required = []
+        for position, parameter in enumerate(signature.parameters.values()):
+            kind = parameter.kind
+            if kind is parameter.VAR_POSITIONAL:
+                self._most = _NEVER
+                continue
+            if kind is parameter.VAR_KEYWORD:
+                self._open = True
+                continue
+            place = _NEVER if kind is parameter.KEYWORD_ONLY else position
+            if kind is not parameter.KEYWORD_ONLY:
+                self._most += 1
+            if kind is not parameter.POSITIONAL_ONLY:
+                self._names[parameter.name] = place
+            if parameter.default is parameter.empty:
+                # A positional-only parameter cannot be given by name, whatever **kwargs takes.
+                required.append(
+                    (place, "" if kind is parameter.POSITIONAL_ONLY else parameter.name)
+                )
+                self._least = _NEVER if place is _NEVER else max(self._least, position + 1)
+        self._required = tuple(required)
+
+    def check(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+        """Raise ``TypeError`` when the function cannot be called like this."""
+        count = len(args)
+        if not kwargs:
+            if self._least <= count <= self._most:
+                return
+        elif count <= self._most and self._fits(count, kwargs):
+            return
+        self._bind(args, kwargs)
+
+    def _fits(self, count: int, kwargs: Mapping[str, Any]) -> bool:
+        names = self._names
+        for name in kwargs:
+            if names.get(name, _NEVER if self._open else -1) < count:
+                return False
+        return all(place < count or name in kwargs for place, name in self._required)
+
+    def _bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+        if self.signature is None:
+            return
+        try:
+            self.signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise TypeError(f"{self.name}{self.signature}: {error}") from None

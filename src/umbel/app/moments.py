@@ -1,0 +1,61 @@
+"""Moments as callers give them (naive or aware, seconds from now, ISO text) made definite.
+
+Everything that leaves this module is aware: a naive datetime means the sender's own zone, which is
+the app's ``timezone`` setting or else the zone of this machine. Receivers never have to guess.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta, tzinfo
+from numbers import Real
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from umbel.exceptions import ImproperlyConfigured
+
+__all__ = ["Moment", "aware", "later", "moment", "zone"]
+
+#: A number may be of any kind (Decimal, numpy).
+Moment = datetime | timedelta | float | str | Any
+
+
+def aware(value: datetime, local: tzinfo | None) -> datetime:
+    """The same moment with its offset; ``local`` None: the rules of this machine's zone."""
+    if value.tzinfo is not None:
+        return value
+    return value.astimezone() if local is None else value.replace(tzinfo=local)
+
+
+def later(seconds: float) -> datetime:
+    """That many seconds from now, in UTC."""
+    return datetime.fromtimestamp(time.time() + seconds, UTC)
+
+
+def moment(value: Moment, local: tzinfo | None, *, what: str) -> datetime:
+    """A definite moment from a datetime, an ISO text, or seconds (or a timedelta) from now."""
+    if isinstance(value, datetime):
+        return aware(value, local)
+    if isinstance(value, timedelta):
+        return later(value.total_seconds())
+    if isinstance(value, str):
+        try:
+            return aware(datetime.fromisoformat(value), local)
+        except ValueError:
+            raise ValueError(f"{what}={value!r} is not an ISO 8601 date and time") from None
+    number: Any = value
+    if not isinstance(number, bool) and isinstance(number, Real):
+        return later(float(number))
+    raise TypeError(f"{what} must be a datetime, an ISO 8601 text or seconds, not {value!r}")
+
+
+def zone(setting: str | tzinfo | None) -> tzinfo | None:
+    """The zone that the ``timezone`` setting names; None where it names none."""
+    if setting is None or isinstance(setting, tzinfo):
+        return setting
+    if setting.upper() == "UTC":
+        return UTC
+    try:
+        return ZoneInfo(setting)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise ImproperlyConfigured(f"timezone = {setting!r} is not a known time zone") from None

@@ -1,0 +1,253 @@
+"""From a call to a message on a queue.
+
+``Publisher`` writes headers and body and hands the message to the broker; it never touches the result
+backend. What a call says besides its arguments is settled first, as ``Terms`` (``terms.py``), once
+for any number of calls of one kind, so that sending many is cheap.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from umbel.app.terms import Conditions, Terms
+from umbel.brokers.base import Broker
+from umbel.current import context_of, current_context, current_task, outermost_task
+from umbel.exceptions import EncodeError, MessageTooLarge
+from umbel.message.body import decode_body, encode_body
+from umbel.message.headers import make_id
+from umbel.message.message import DELIVERIES, Message
+from umbel.message.protocol import resend
+from umbel.message.representation import represent
+from umbel.result.async_result import AsyncResult
+
+if TYPE_CHECKING:
+    from umbel.app.app import Umbel
+    from umbel.app.context import Context
+    from umbel.app.retrying import NextCall
+    from umbel.app.task import Task
+
+__all__ = ["Publisher"]
+
+logger = logging.getLogger("umbel.app.publisher")
+
+#: Messages handed to the broker at once when many are sent.
+_CHUNK = 1000
+#: Children of one run that are remembered; their list is part of its result.
+_CHILDREN = 1000
+_NOTHING: Mapping[str, Any] = {}
+
+
+class Publisher:
+    """Sends the calls of one app. Safe to share between threads."""
+
+    def __init__(self, app: Umbel) -> None:
+        self.app = app
+        #: The configuration that the rest was read from; ``Config`` makes a new one at each change.
+        self._read_from: object = None
+        self._conditions: Conditions
+        self._broker: Broker
+        self._timeout = 2.0
+        self._largest = 0
+        self._watched = False
+        self._origin = ("", -1)
+
+    def send(
+        self,
+        name: str,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        options: Mapping[str, Any] = _NOTHING,
+        *,
+        task: Task[..., Any] | None = None,
+        task_id: str | None = None,
+    ) -> AsyncResult[Any]:
+        """Send one call. ``task`` is what its options are taken from, where it is known here."""
+        if self._read_from is not self.app.conf.__dict__:
+            self._read_settings()
+        parent = _parent() if current_context() is not None else None
+        terms = self._conditions.terms(name, args, kwargs, options, task)
+        message = self._message(terms, task_id or make_id(), args, kwargs, parent)
+        self.hand_over((message,), terms.timeout)
+        return self._result(terms, message, parent)
+
+    def send_many(
+        self,
+        task: Task[..., Any],
+        calls: Iterable[tuple[Sequence[Any], Mapping[str, Any]]],
+        options: Mapping[str, Any],
+    ) -> list[AsyncResult[Any]]:
+        """Send many calls of one task with the same options, in few round trips."""
+        if self._read_from is not self.app.conf.__dict__:
+            self._read_settings()
+        parent = _parent() if current_context() is not None else None
+        results: list[AsyncResult[Any]] = []
+        waiting = iter(calls)
+        conditions = self._conditions
+        terms = conditions.terms(task.name, (), _NOTHING, options, task)
+        while chunk := list(islice(waiting, _CHUNK)):
+            messages = []
+            for args, kwargs in chunk:
+                if conditions.router.dynamic:
+                    terms = conditions.terms(task.name, args, kwargs, options, task)
+                messages.append(self._message(terms, make_id(), args, kwargs, parent))
+            self.hand_over(messages, terms.timeout)
+            results += [self._result(terms, message, parent) for message in messages]
+        return results
+
+    def hand_over(self, messages: Sequence[Message], timeout: float | None = None) -> None:
+        """Give these messages to the broker; ``OperationalError`` when it does not take them."""
+        if self._read_from is not self.app.conf.__dict__:
+            self._read_settings()
+        self._broker.publish(messages, self._timeout if timeout is None else timeout)
+        if self._watched:
+            self._look_for_worker()
+
+    def again(self, task: Task[..., Any], request: Context, call: NextCall) -> Message:
+        """The message of the next run of the call that ``request`` describes, with its changes."""
+        if self._read_from is not self.app.conf.__dict__:
+            self._read_settings()
+        message = request.message
+        assert message is not None
+        changes = self._conditions.retry_terms(task.name, call.changes)
+        headers = changes.headers
+        for header in (DELIVERIES, "redelivered"):
+            if header in message.headers:
+                headers[header] = 0 if header == DELIVERIES else False
+        for header, before, after in (
+            ("argsrepr", request.args, call.args),
+            ("kwargsrepr", request.kwargs, call.kwargs),
+        ):
+            # A representation of the sender's own hides something, so it stays.
+            if before is not after and message.headers.get(header) == represent(before):
+                headers[header] = represent(after)
+        embed = request.get("embed") or decode_body(message, (message.content_type,))[2]
+        return resend(
+            message,
+            headers=headers,
+            due=changes.due,
+            queue=changes.queue,
+            priority=changes.priority,
+            properties=changes.properties,
+            content=encode_body(
+                call.args,
+                call.kwargs,
+                embed,
+                changes.serializer or task.serializer,
+                changes.compression or message.headers.get("compression"),
+            ),
+        )
+
+    # The pieces of sending, in order --------------------------------------------------------------
+
+    def _read_settings(self) -> None:
+        conf = self.app.conf
+        self.app.finalize()
+        read_from = conf.__dict__
+        self._conditions = Conditions(conf, self.app.router, strict=self.app.strict)
+        self._broker = self.app.broker
+        self._timeout = conf.publish_timeout
+        self._largest = conf.message_max_size
+        self._watched = self.app.embedded
+        self._read_from = read_from
+
+    def check_options(self, options: Mapping[str, Any], name: str) -> None:
+        """Refuse options that no call has."""
+        if self._read_from is not self.app.conf.__dict__:
+            self._read_settings()
+        self._conditions.check(options, name)
+
+    def _message(
+        self,
+        terms: Terms,
+        task_id: str,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        parent: Context | None,
+    ) -> Message:
+        try:
+            body, content_type, encoding, compression = encode_body(
+                args, kwargs, None, terms.serializer, terms.compression
+            )
+        except EncodeError as error:
+            raise EncodeError(f"{terms.name}: {error}") from error
+        if len(body) > self._largest:
+            raise MessageTooLarge(
+                f"{terms.name}: the arguments are {len(body)} bytes; message_max_size is "
+                f"{self._largest}. Store them somewhere and send the place"
+            )
+        headers = terms.headers.copy()
+        headers["id"] = task_id
+        headers["root_id"] = headers["root_id"] or task_id
+        if headers["argsrepr"] is None:
+            headers["argsrepr"] = represent(args)
+        if headers["kwargsrepr"] is None:
+            headers["kwargsrepr"] = represent(kwargs)
+        if parent is None:
+            pid = os.getpid()
+            origin = self._origin if self._origin[1] == pid else self._new_origin(pid)
+            headers["origin"] = headers["origin"] or origin[0]
+        else:
+            self._inherit(headers, parent)
+        if compression is not None:
+            headers["compression"] = compression
+        return Message(
+            headers=headers,
+            body=body,
+            content_type=content_type,
+            content_encoding=encoding,
+            queue=terms.queue,
+            exchange=terms.exchange,
+            routing_key=terms.routing_key,
+            priority=terms.priority,
+            due=terms.due,
+            reply_to=terms.reply_to,
+            correlation_id=terms.correlation_id or task_id,
+            delivery_mode=terms.delivery_mode,
+            properties=terms.properties,
+        )
+
+    def _inherit(self, headers: dict[str, Any], parent: Context) -> None:
+        """What a task that another task sends has from it."""
+        headers["origin"] = headers["origin"] or parent.hostname
+        headers["parent_id"] = headers["parent_id"] or parent.id
+        if headers["root_id"] == headers["id"]:
+            headers["root_id"] = parent.root_id or parent.id
+
+    def _new_origin(self, pid: int) -> tuple[str, int]:
+        # Asked for with the process id, because a fork must not go on under its parent's name.
+        self._origin = (f"gen{pid}@{socket.gethostname()}", pid)
+        return self._origin
+
+    def _result(self, terms: Terms, message: Message, parent: Context | None) -> AsyncResult[Any]:
+        make = terms.result_cls or AsyncResult
+        result: AsyncResult[Any] = make(message.headers["id"], None, terms.name, self.app)
+        if terms.ignored:
+            result.ignored = True
+        if parent is not None and terms.counted and len(parent.children) < _CHILDREN:
+            sender = current_task()
+            if sender is None or sender.trail:
+                parent.children.append(result)
+        return result
+
+    def _look_for_worker(self) -> None:
+        self._watched = False
+        if not self._broker.attended():
+            logger.warning(
+                "No worker has ever been attached to %s; start one: umbel -A %s worker",
+                self._broker.display_url,
+                self.app.main or "MODULE",
+            )
+
+
+def _parent() -> Context | None:
+    """The call that a worker is working on here, if that is where we are."""
+    context: Context | None = current_context()
+    if context is not None and context.called_directly:
+        # A task called like a function works on behalf of whoever called it.
+        context = context_of(outermost_task())
+    return None if context is None or context.called_directly else context
