@@ -149,7 +149,7 @@ class ConsumerLoop:
         if not self._run_inline():
             self._rest()
         self._obey()
-        if self._draining or self.pool.longest() > GIVE_BACK_AFTER:
+        if self.control.draining or self.pool.longest() > GIVE_BACK_AFTER:
             self._give_back()
 
     def _run_inline(self) -> bool:

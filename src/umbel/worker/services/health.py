@@ -102,16 +102,23 @@ def _answer(ready: Callable[[], bool]) -> type[BaseHTTPRequestHandler]:
 def probe(address: str, path: str = "/ready", timeout: float = 1.0) -> int:
     """Ask a worker's health address; the HTTP status, or 0 when nobody answers."""
     try:
-        if "/" in address:
-            connection = socket.socket(socket.AF_UNIX)
-            connection.settimeout(timeout)
-            connection.connect(address)
-        else:
-            host, _, port = address.rpartition(":")
-            connection = socket.create_connection((host or "127.0.0.1", int(port)), timeout)
-        with connection:
+        with _connect(address, timeout) as connection:
             connection.sendall(f"GET {path} HTTP/1.0\r\n\r\n".encode())
             answer = connection.recv(64)
         return int(answer.split()[1])
     except (OSError, IndexError, ValueError):
         return 0
+
+
+def _connect(address: str, timeout: float) -> socket.socket:
+    if "/" not in address:
+        host, _, port = address.rpartition(":")
+        return socket.create_connection((host or "127.0.0.1", int(port)), timeout)
+    connection = socket.socket(socket.AF_UNIX)
+    connection.settimeout(timeout)
+    try:
+        connection.connect(address)
+    except OSError:
+        connection.close()
+        raise
+    return connection
