@@ -25,6 +25,7 @@ __all__ = [
     "outermost_task",
     "pop_context",
     "push_context",
+    "running",
     "set_current_app",
     "set_default_factory",
     "use_app",
@@ -93,6 +94,10 @@ def _make_default() -> Any:
 _Frame: TypeAlias = "tuple[Any, Any, _Frame | None]"
 
 _frame: ContextVar[_Frame | None] = ContextVar("umbel_task", default=None)
+
+
+#: What runs here, or None: asked for every message that is sent, so without a frame of its own.
+running = _frame.get
 
 
 def push_context(task: Any, context: Any) -> None:

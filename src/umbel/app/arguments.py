@@ -19,11 +19,14 @@ _NEVER = sys.maxsize
 class Arguments:
     """The parameters of one task. Functions that have no readable signature accept everything."""
 
-    __slots__ = ("_least", "_most", "_names", "_open", "_required", "name", "signature")
+    __slots__ = ("_names", "_open", "_required", "least", "most", "name", "signature")
 
     def __init__(self, function: Callable[..., Any], name: str) -> None:
         self.name = name
-        self._least, self._most, self._open = 0, _NEVER, True
+        #: How many positional arguments alone make a right call.
+        self.least = 0
+        self.most = _NEVER
+        self._open = True
         self._names: dict[str, int] = {}
         self._required: tuple[tuple[int, str], ...] = ()
         try:
@@ -34,19 +37,19 @@ class Arguments:
             self._measure(self.signature)
 
     def _measure(self, signature: inspect.Signature) -> None:
-        self._most, self._open = 0, False
+        self.most, self._open = 0, False
         required = []
         for position, parameter in enumerate(signature.parameters.values()):
             kind = parameter.kind
             if kind is parameter.VAR_POSITIONAL:
-                self._most = _NEVER
+                self.most = _NEVER
                 continue
             if kind is parameter.VAR_KEYWORD:
                 self._open = True
                 continue
             place = _NEVER if kind is parameter.KEYWORD_ONLY else position
             if kind is not parameter.KEYWORD_ONLY:
-                self._most += 1
+                self.most += 1
             if kind is not parameter.POSITIONAL_ONLY:
                 self._names[parameter.name] = place
             if parameter.default is parameter.empty:
@@ -54,16 +57,16 @@ class Arguments:
                 required.append(
                     (place, "" if kind is parameter.POSITIONAL_ONLY else parameter.name)
                 )
-                self._least = _NEVER if place is _NEVER else max(self._least, position + 1)
+                self.least = _NEVER if place is _NEVER else max(self.least, position + 1)
         self._required = tuple(required)
 
     def check(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
         """Raise ``TypeError`` when the function cannot be called like this."""
         count = len(args)
         if not kwargs:
-            if self._least <= count <= self._most:
+            if self.least <= count <= self.most:
                 return
-        elif count <= self._most and self._fits(count, kwargs):
+        elif count <= self.most and self._fits(count, kwargs):
             return
         self._bind(args, kwargs)
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from umbel.app.terms import Conditions, Terms
 from umbel.brokers.base import Broker
-from umbel.current import context_of, current_context, current_task, outermost_task
+from umbel.current import context_of, current_context, current_task, outermost_task, running
 from umbel.exceptions import EncodeError, MessageTooLarge
 from umbel.message.body import decode_body, encode_body
 from umbel.message.headers import make_id
@@ -51,6 +51,8 @@ class Publisher:
         self._read_from: object = None
         self._conditions: Conditions
         self._broker: Broker
+        #: Terms of calls without options, by what their task says.
+        self._usual: dict[tuple[Any, ...], Terms] = {}
         self._timeout = 2.0
         self._largest = 0
         self._watched = False
@@ -69,10 +71,15 @@ class Publisher:
         """Send one call. ``task`` is what its options are taken from, where it is known here."""
         if self._read_from is not self.app.conf.__dict__:
             self._read_settings()
-        parent = _parent() if current_context() is not None else None
-        terms = self._conditions.terms(name, args, kwargs, options, task)
+        parent = None if running() is None else _parent()
+        if task is None or options:
+            terms = self._conditions.terms(name, args, kwargs, options, task)
+        else:
+            terms = self._usual.get(task.said()) or self._usual_terms(task, args, kwargs)
         message = self._message(terms, task_id or make_id(), args, kwargs, parent)
-        self.hand_over((message,), terms.timeout)
+        self._broker.publish((message,), self._timeout if terms.timeout is None else terms.timeout)
+        if self._watched:
+            self._look_for_worker()
         return self._result(terms, message, parent)
 
     def send_many(
@@ -84,7 +91,7 @@ class Publisher:
         """Send many calls of one task with the same options, in few round trips."""
         if self._read_from is not self.app.conf.__dict__:
             self._read_settings()
-        parent = _parent() if current_context() is not None else None
+        parent = None if running() is None else _parent()
         results: list[AsyncResult[Any]] = []
         waiting = iter(calls)
         conditions = self._conditions
@@ -144,10 +151,19 @@ class Publisher:
 
     # The pieces of sending, in order --------------------------------------------------------------
 
+    def _usual_terms(
+        self, task: Task[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> Terms:
+        terms = self._conditions.terms(task.name, args, kwargs, _NOTHING, task)
+        if self._conditions.lasting(task):
+            self._usual[task.said()] = terms
+        return terms
+
     def _read_settings(self) -> None:
         conf = self.app.conf
         self.app.finalize()
         read_from = conf.__dict__
+        self._usual = {}
         self._conditions = Conditions(conf, self.app.router, strict=self.app.strict)
         self._broker = self.app.broker
         self._timeout = conf.publish_timeout

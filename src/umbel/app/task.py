@@ -212,7 +212,24 @@ class Task(Generic[P, R]):
         run = self.run
         if self._checked is None or self._checked[0] != run:
             self._checked = (run, Arguments(run, self.name))
-        self._checked[1].check(args, kwargs)
+        arguments = self._checked[1]
+        if kwargs or not arguments.least <= len(args) <= arguments.most:
+            arguments.check(args, kwargs)
+
+    def said(self) -> tuple[Any, ...]:
+        """What the task says about sending it, as one value that can be compared."""
+        return (
+            self.name,
+            self.queue if self.queue is None else str(self.queue),
+            self.exchange if self.exchange is None else str(self.exchange),
+            self.routing_key,
+            self.priority,
+            self.expires,
+            self.delivery_mode,
+            self.serializer,
+            self.compression,
+            self.ignore_result,
+        )
 
     def _fitting(self, args: Any, kwargs: Any) -> tuple[Any, Any]:
         self.__header__(*args, **kwargs)
@@ -353,7 +370,7 @@ def _arguments(
         raise TypeError(f"{task.name}: args must be a list or tuple, not {type(args).__name__}")
     if kwargs is None:
         kwargs = {}
-    elif not isinstance(kwargs, Mapping):
+    elif type(kwargs) is not dict and not isinstance(kwargs, Mapping):
         raise TypeError(f"{task.name}: kwargs must be a mapping, not {type(kwargs).__name__}")
     return args, kwargs
 
@@ -371,7 +388,9 @@ class FromSetting:
         self.setting = setting
 
     def __get__(self, task: Task[..., Any] | None, owner: type[Any]) -> Any:
-        return None if task is None else getattr(task.app.conf, self.setting)
+        if task is None:
+            return None
+        return getattr((task._app or current_app()).conf, self.setting)  # noqa: SLF001 - of this file
 
 
 class FromApp:

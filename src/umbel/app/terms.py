@@ -108,23 +108,17 @@ class Conditions:
         """The terms of a call; ``task`` is None where only its name is known."""
         if options:
             self.check(options, name)
-        elif task is not None and not self.router.routed and _says_nothing(task):
-            # The usual case, in short.
-            return Terms(
-                name=name,
-                queue=self.router.default,
-                serializer=task.serializer,
-                compression=task.compression,
-                priority=self._priority,
-                headers=make_headers(name, "", None, None, None, ignore_result=task.ignore_result),
-                ignored=task.ignore_result,
-            )
         said = dict(self._rule(name, args, kwargs, options, task))
         if task is not None:
             said |= _given({option: _explicit(task, option) for option in _SHARED})
             said["ignore_result"] = task.ignore_result
         said |= _given(options)
         return self._settle(name, said)
+
+    def lasting(self, task: Task[..., Any]) -> bool:
+        """Whether the terms of this task's calls without options stay as they are, as long as the
+        task says the same."""
+        return not self.router.dynamic and task.expires is None
 
     def retry_terms(self, name: str, options: Mapping[str, Any]) -> RetryTerms:
         """What the options of a retry change."""
@@ -280,18 +274,6 @@ class Conditions:
                 raise ValueError(f"{name}: priority must be from 0 to 9, not {priority}")
             return max(0, min(priority, _HIGHEST_PRIORITY))
         return priority
-
-
-def _says_nothing(task: Task[..., Any]) -> bool:
-    """The task has nothing to say about where and when."""
-    return (
-        task.queue is None
-        and task.priority is None
-        and task.expires is None
-        and task.routing_key is None
-        and task.exchange is None
-        and task.delivery_mode is None
-    )
 
 
 def _explicit(task: Task[..., Any], option: str) -> Any:
