@@ -23,7 +23,7 @@ from urllib.error import URLError
 
 from analysis.summary import summarize
 from launch.children import Child, ChildFailed, run_to_end
-from launch.visitor import JobFailed, Visitor
+from launch.visitor import JobFailed, Visitor, wait_for_answer
 
 HERE = Path(__file__).resolve().parent
 START_TIMEOUT = 30.0
@@ -125,13 +125,15 @@ def running(data: Path, port: int, *, quiet: bool) -> Iterator[tuple[str, tuple[
     manage = [sys.executable, str(HERE / "manage.py")]
     run_to_end([*manage, "migrate", "-v", "0"], environment)
     address = f"http://127.0.0.1:{port}/"
+    health = f"127.0.0.1:{find_port()}"
+    work = [*manage, "celery", "worker", "-c", "2", "-l", "INFO", "--health", health]
     web = Child("web", [*manage, "runserver", "--noreload", f"127.0.0.1:{port}"], environment)
-    with web, Child("worker", [*manage, "celery", "worker", "-c", "2"], environment) as worker:
+    with web, Child("worker", work, environment) as worker:
         for child in (web, worker):
             child.listen(quiet=quiet)
         deadline = time.monotonic() + START_TIMEOUT
-        Visitor(address).wait_for_answer(web, deadline)
-        worker.wait_for_line("ready", deadline)
+        wait_for_answer(address, web, deadline)
+        wait_for_answer(f"http://{health}/ready", worker, deadline)
         yield address, (web, worker)
 
 

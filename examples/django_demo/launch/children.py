@@ -13,12 +13,12 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from types import TracebackType
-from typing import Self
+from typing import NoReturn, Self
 
 __all__ = ["Child", "ChildFailed", "run_to_end"]
 
 _STOP_TIMEOUT = 15.0
-_LINES_KEPT = 200
+_LINES_KEPT = 30
 _PR_SET_PDEATHSIG = 1
 
 
@@ -48,7 +48,6 @@ class Child:
         self._command = command
         self._environment = environment
         self._lines: deque[str] = deque(maxlen=_LINES_KEPT)
-        self._said = threading.Condition()
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
@@ -87,30 +86,20 @@ class Child:
         assert self._process.stdout is not None
         for line in self._process.stdout:
             text = line.decode(errors="replace").rstrip()
-            with self._said:
-                self._lines.append(text)
-                self._said.notify_all()
+            self._lines.append(text)
             if not quiet:
                 print(f"{self.name:>6} | {text}", flush=True)
 
-    def wait_for_line(self, part: str, deadline: float) -> None:
-        """Until it has said something with this in it."""
-        with self._said:
-            while not any(part in line for line in self._lines):
-                self.check()
-                if time.monotonic() > deadline:
-                    raise ChildFailed(self._describe(f"did not say {part!r} in time"))
-                self._said.wait(0.1)
+    def fail(self, problem: str) -> NoReturn:
+        """Raise ChildFailed with this and with what it said last."""
+        raise ChildFailed("\n".join([f"the {self.name} process {problem}. It said:", *self._lines]))
 
     def check(self) -> None:
         """Raise ChildFailed when it has ended."""
         code = self._process.poll()
         if code is not None:
             time.sleep(0.1)  # its last words are still being read
-            raise ChildFailed(self._describe(f"ended with exit code {code}"))
-
-    def _describe(self, problem: str) -> str:
-        return "\n".join([f"the {self.name} process {problem}. It said last:", *self._lines])
+            self.fail(f"ended with exit code {code}")
 
 
 def _die_with_parent() -> None:

@@ -11,11 +11,10 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
-from urllib.error import HTTPError, URLError
 
 from launch.children import Child
 
-__all__ = ["JobFailed", "Visitor"]
+__all__ = ["JobFailed", "Visitor", "wait_for_answer"]
 
 _INTERVAL = 0.4
 _CHUNK = 1 << 20
@@ -25,31 +24,30 @@ class JobFailed(Exception):
     """The site said that the file could not be analysed."""
 
 
+def wait_for_answer(url: str, child: Child, deadline: float) -> None:
+    """Until the child answers there; ChildFailed when it ends or takes too long."""
+    while time.monotonic() < deadline:
+        child.check()
+        try:
+            with _open_directly().open(url, timeout=5):
+                return
+        except OSError:
+            time.sleep(0.05)
+    child.fail(f"did not answer at {url} in time")
+
+
+def _open_directly(*handlers: urllib.request.BaseHandler) -> urllib.request.OpenerDirector:
+    """Without a proxy: the site is on this machine."""
+    return urllib.request.build_opener(urllib.request.ProxyHandler({}), *handlers)
+
+
 class Visitor:
     """One visitor of the site at ``address``."""
 
     def __init__(self, address: str) -> None:
         self._address = address
         self._cookies = http.cookiejar.CookieJar()
-        self._opener = urllib.request.build_opener(
-            # No proxy: the site is on this machine.
-            urllib.request.ProxyHandler({}),
-            urllib.request.HTTPCookieProcessor(self._cookies),
-        )
-
-    def wait_for_answer(self, web: Child, deadline: float) -> None:
-        """Until the first page is there."""
-        while True:
-            web.check()
-            try:
-                with self._opener.open(self._address, timeout=5):
-                    return
-            except HTTPError:
-                raise
-            except (URLError, OSError):
-                if time.monotonic() > deadline:
-                    raise
-            time.sleep(0.05)
+        self._opener = _open_directly(urllib.request.HTTPCookieProcessor(self._cookies))
 
     def use_sample(self) -> str:
         """Press the button for the sample; the address of the job's page."""

@@ -62,7 +62,9 @@ class Commands(click.Group):
                 ctx.params["app"] = word.partition("=")[2]
                 rest = [*rest[:index], *rest[index + 1 :]]
                 break
-        ctx.obj = Invocation(**{key: ctx.params.get(key) for key in Invocation.FIELDS})
+        # What `run` was given as the app.
+        given = ctx.obj
+        ctx.obj = Invocation(given, **{key: ctx.params.get(key) for key in Invocation.FIELDS})
         return super().resolve_command(ctx, [name, *rest])
 
 
@@ -71,8 +73,9 @@ class Invocation:
 
     FIELDS = ("app", "broker", "result_backend", "workdir", "quiet", "no_color")
 
-    def __init__(self, **values: Any) -> None:
+    def __init__(self, given: Any = None, **values: Any) -> None:
         self.values = values
+        self._given = given
         self._app: Any = None
 
     @property
@@ -83,15 +86,38 @@ class Invocation:
     def app(self) -> Any:
         """The app that -A names, or the one of the Django project that runs us."""
         if self._app is None:
-            discovery = importlib.import_module("umbel.app.discovery")
             workdir = self.values.get("workdir")
             if workdir:
                 os.chdir(workdir)
-            self._app = app = discovery.find_app(self.values.get("app"))
+            self._app = app = self._given or self._find_app()
             for option, setting in (("broker", "broker_url"), ("result_backend",) * 2):
                 if self.values.get(option):
                     app.conf[setting] = self.values[option]
         return self._app
+
+    def _find_app(self) -> Any:
+        """A module that holds an app may say which Django settings it belongs to; so may the
+        environment, and then the project's app is found without being named."""
+        discovery = importlib.import_module("umbel.app.discovery")
+        name = self.values.get("app")
+        if not name:
+            _set_up_django()
+        app = discovery.find_app(name)
+        _set_up_django()
+        return app
+
+
+def _set_up_django() -> None:
+    if not os.environ.get("DJANGO_SETTINGS_MODULE"):
+        return
+    try:
+        integration = importlib.import_module("umbel.django.integration")
+    except ModuleNotFoundError as error:
+        if error.name != "django":
+            raise
+        click.echo("DJANGO_SETTINGS_MODULE is set, but Django is not installed.", err=True)
+    else:
+        integration.set_up_project()
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -125,7 +151,7 @@ def run(argv: Sequence[str] | None = None, *, app: Any = None, prog_name: str = 
             args=list(argv) if argv is not None else None,
             prog_name=prog_name,
             standalone_mode=False,
-            default_map={"app": app} if app is not None else None,
+            obj=app,
         )
     except click.exceptions.Exit as leave:
         return leave.exit_code

@@ -1,0 +1,5 @@
+"""``manage.py celery``."""
+
+from umbel.django.management.command import UmbelCommand as Command
+
+__all__ = ["Command"]
