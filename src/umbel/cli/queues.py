@@ -7,7 +7,6 @@ from typing import Any
 
 import click
 
-from umbel.app.purge import purge as empty
 from umbel.cli.main import Invocation
 
 __all__ = ["purge", "queues"]
@@ -48,7 +47,7 @@ def purge(obj: Invocation, force: bool, names: str | None, excluded: str | None)
     chosen = [q for q in _split(names) or list(app.queues) if q not in _split(excluded)]
     if not force:
         click.confirm(f"Throw away every waiting message of {', '.join(chosen)}?", abort=True)
-    total = sum(empty(app, queue) for queue in chosen)
+    total = sum(app.purge(queue) for queue in chosen)
     click.echo(f"Purged {total} message{'' if total == 1 else 's'} from {', '.join(chosen)}.")
 
 

@@ -20,6 +20,7 @@ from umbel.app.context import Context
 from umbel.brokers.base import Settlement, Verdict
 from umbel.exceptions import DecodeError, InvalidTaskError, Reject, WorkerTerminate
 from umbel.message.protocol import decode_body
+from umbel.message.tracebacks import one_line
 from umbel.worker.job import Job, Outcome
 from umbel.worker.middleware.base import Middleware
 
@@ -83,7 +84,7 @@ class Pipeline:
 
 def _undecodable(error: Exception) -> Outcome:
     outcome = Outcome(states.FAILURE, error=error)
-    outcome.reason = f"{type(error).__name__}: {error}"[:500]
+    outcome.reason = f"{type(error).__name__}: {one_line(error)}"
     outcome.traceback = outcome.reason
     return outcome
 

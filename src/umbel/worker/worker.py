@@ -80,7 +80,7 @@ class Worker:
         delay = _RETRY_FIRST
         while True:
             try:
-                self.broker.beat([])
+                self.broker.attended()
             except OperationalError as error:
                 if not self.options.retry_on_startup:
                     logger.error("%s", error)  # noqa: TRY400 - one line says it

@@ -76,7 +76,7 @@ class Address(msgspec.Struct, frozen=True, kw_only=True, eq=True):
     #: Put before every key and channel by whoever makes keys.
     prefix: str = ""
     #: Seconds for one answer, where the caller has no deadline of its own.
-    timeout: float = 10.0
+    timeout: float = 5.0
     #: Seconds to connect; None: as long as the answer may take.
     connect_timeout: float | None = None
     keepalive: bool = True

@@ -61,7 +61,7 @@ class Report(Middleware):
                 TaskRejected(
                     id=job.message.id,
                     name=job.name,
-                    reason=str(outcome.error.reason),
+                    reason=represent(outcome.error.reason, 200),
                     requeued=outcome.error.requeue,
                 )
             )

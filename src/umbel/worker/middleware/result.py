@@ -14,7 +14,7 @@ from umbel.exceptions import EncodeError, Retry
 from umbel.message.failure import describe
 from umbel.message.record import ResultRecord
 from umbel.message.serializers import prepare
-from umbel.message.tracebacks import format_traceback
+from umbel.message.tracebacks import format_traceback, one_line
 from umbel.worker.job import Job, Outcome
 from umbel.worker.middleware.base import Middleware
 
@@ -47,7 +47,7 @@ class Remember(Middleware):
         except EncodeError as error:
             outcome = Outcome(states.FAILURE, error=error)
             outcome.traceback = format_traceback(error)
-            outcome.reason = f"EncodeError: {error}"[:500]
+            outcome.reason = f"EncodeError: {one_line(error)}"
             value = describe(error)
         outcome.record = self._record(job, outcome, value)
         return outcome

@@ -9,7 +9,8 @@ from __future__ import annotations
 from umbel import states
 from umbel.app.retrying import retry_automatically
 from umbel.exceptions import Ignore, Reject, Retry
-from umbel.message.tracebacks import format_traceback
+from umbel.message.representation import represent
+from umbel.message.tracebacks import format_traceback, one_line
 from umbel.worker.job import Job, Outcome
 from umbel.worker.middleware.base import Middleware
 
@@ -27,7 +28,7 @@ class RetryOutcome(Middleware):
             return Outcome(states.IGNORED, error=error)
         if isinstance(error, Reject):
             rejected = Outcome(states.REJECTED, error=error)
-            rejected.reason = f"Reject: {error.reason}"
+            rejected.reason = f"Reject: {represent(error.reason, 200)}"
             return rejected
         if not isinstance(error, Retry):
             with job.task.requested(job.context):
@@ -45,5 +46,5 @@ class RetryOutcome(Middleware):
     def _failed(self, error: BaseException) -> Outcome:
         outcome = Outcome(states.FAILURE, error=error)
         outcome.traceback = format_traceback(error)
-        outcome.reason = f"{type(error).__name__}: {error}"[:500]
+        outcome.reason = f"{type(error).__name__}: {one_line(error)}"
         return outcome
