@@ -35,8 +35,10 @@ def message_of(exc: BaseException, limit: int = _TEXT) -> str:
 
 
 def one_line(exc: BaseException, limit: int = 200) -> str:
-    """``message_of`` on one line, for error messages that quote another error."""
-    return " ".join(message_of(exc, limit).split())
+    """``message_of`` on one line, for error messages that quote another error; it can be written
+    as UTF-8 whatever the error holds."""
+    line = " ".join(message_of(exc, limit).split())
+    return line.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def format_traceback(exc: BaseException, limit_bytes: int = 65536) -> str:
