@@ -71,7 +71,9 @@ class RedisServer:
         return self._process.pid
 
     def start(self) -> None:
-        """Start it, and wait until it answers. The port stays once it has run."""
+        """Start it, if it does not run, and wait until it answers. The port stays once it has run."""
+        if self._process is not None and self._process.poll() is None:
+            return
         deadline = time.monotonic() + PATIENCE
         while not self._start_once(deadline):
             assert time.monotonic() < deadline, self.log()

@@ -19,7 +19,12 @@ from umbel.brokers.redis.lists import Info, QueueLists
 from umbel.brokers.redis.settling import JoinedStore, Rules, Step
 from umbel.drivers.redis import Link
 
-__all__ = ["Calls"]
+__all__ = ["TRACKING", "Calls"]
+
+#: For each new connection of a consumer: the server tells when a key changes that was read by a
+#: command for which it was asked to remember the keys. Own changes are not told.
+TRACKING = ("CLIENT", "TRACKING", "ON", "OPTIN", "NOLOOP")
+REMEMBER = ("CLIENT", "CACHING", "YES")
 
 
 class Calls:
@@ -46,6 +51,8 @@ class Calls:
         self._role = "heir" if heir else ""
         delayed = [key for queue in lists.queues for key in rules.keys.delayed_of(queue)]
         self._queue_keys = [*lists.names, *delayed]
+        following = [rules.keys.delayed_of(queue)[2] for queue in lists.queues]
+        self._watched = [rules.keys.parked, *lists.names, *following]
         #: In the fence and in every loan; never again.
         self._instance = os.urandom(6).hex()
         self._connections = 0
@@ -115,6 +122,13 @@ class Calls:
         if answer[0] != b"stale" and not answer[1]:
             rules.known_queues.update(step.new_queues)
         return prefix, answer
+
+    def watch(self) -> tuple[int, int]:
+        """``watch.lua``; from now on the server tells this connection when there is news."""
+        answer = self.link.eval(
+            scripts.WATCH, self._watched, (len(self._lists.names),), first=REMEMBER
+        )
+        return answer[0], answer[1]
 
     def parked(self) -> list[bytes]:
         """The members of the parked set."""

@@ -18,12 +18,12 @@ from typing import Any, Final
 import msgspec
 
 from umbel.brokers.base import Consumer, Delivery, Exchange, RecordStore, Settlement, Verdict
-from umbel.brokers.redis.calls import Calls
+from umbel.brokers.redis.calls import TRACKING, Calls
 from umbel.brokers.redis.lists import Info, QueueLists, sorted_by_age
 from umbel.brokers.redis.settling import JoinedStore, Rules, Step
-from umbel.brokers.redis.waiting import TRACKING, Sleep
+from umbel.brokers.redis.waiting import Sleep
 from umbel.drivers.redis import Address, Link
-from umbel.exceptions import ConnectionLost, OperationalError
+from umbel.exceptions import OperationalError
 
 __all__ = ["RedisConsumer"]
 
@@ -90,17 +90,16 @@ class RedisConsumer(Consumer):
             self._unsure.update((one.delivery.loan, one) for one in reversed(pending))
             self._broken = True
             raise
-        while self._lost and found_again:
-            arrived.insert(0, self._lost.popleft())
-            found_again -= 1
-        return Exchange(arrived, refused, parked)
+        self._done.difference_update([one.delivery.loan for one in settlements])
+        again = [self._lost.popleft() for _ in range(min(found_again, len(self._lost)))]
+        return Exchange(again + arrived, refused, parked)
 
     def wait(self, timeout: float, fds: Collection[int] = ()) -> None:
         if self._lost:
             return
         try:
-            self._sleep.until(self._link, timeout, fds)
-        except ConnectionLost:
+            self._sleep.until(self._link, self._calls.watch, timeout, fds)
+        except OperationalError:
             self._broken = True
             raise
 
@@ -117,6 +116,7 @@ class RedisConsumer(Consumer):
         except OperationalError:
             self._broken = True
             raise
+        self._sleep.note_exchange(0, 0, -1)
         found: list[Delivery] = []
         for at in range(1, len(answer), 2):
             field = answer[at].decode()
@@ -175,7 +175,6 @@ class RedisConsumer(Consumer):
         if not self._broken:
             return
         self._link.close()
-        self._done.clear()
         if self._heir:
             there = self._calls.loans(self.id)
             self._compare(there)
@@ -186,7 +185,7 @@ class RedisConsumer(Consumer):
                 self._compare({field.decode(): raw for field, raw in pairs})
             else:
                 self._sign_in_anew()
-        self._sleep.changed = True
+        self._sleep.note_change()
         self._broken = False
 
     def _compare(self, there: dict[str, bytes]) -> None:
@@ -211,7 +210,6 @@ class RedisConsumer(Consumer):
         pending = [one for loan, one in self._unsure.items() if loan not in given]
         pending = [one for one in (*pending, *settlements) if one.delivery.loan not in self._done]
         self._unsure.clear()
-        self._done -= given
         return pending
 
     def _settle_former(

@@ -240,15 +240,6 @@ if limit > 0 then
       break
     end
   end
-  if #lent < limit then
-    -- Reading makes the server tell this connection when one of these keys changes.
-    for i = 4, delayed_at, 1000 do
-      redis.call('EXISTS', unpack(KEYS, i, math.min(i + 999, delayed_at)))
-    end
-    for queue = 0, queue_count - 1 do
-      redis.call('EXISTS', KEYS[delayed_at + 4 * queue + 3])
-    end
-  end
 end
 
 local wait = -1

@@ -24,6 +24,7 @@ __all__ = [
     "SIGN_OFF",
     "SILENT",
     "UNPARK",
+    "WATCH",
     "exchange_with",
 ]
 
@@ -57,3 +58,4 @@ REVIVE = _script("revive")
 SIGN_OFF = _script("sign_off")
 SILENT = _script("silent")
 UNPARK = _script("unpark")
+WATCH = _script("watch")

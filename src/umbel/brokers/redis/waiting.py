@@ -1,8 +1,9 @@
 """How an idle consumer sleeps, and what wakes it.
 
-In RESP3 the server tells a connection when a key that it has read changes (client tracking); the
-exchange script reads every list, and the next due moment, whenever it leaves empty-handed. Where
-the server or a proxy refuses tracking, the consumer looks by itself, at most every 50 ms.
+Before it sleeps it looks once more, with a script whose keys the server then watches for it (client
+tracking, RESP3): it is told when one of them changes. Exchanges are not watched, so that a busy
+consumer costs the server nothing extra. Where the server or a proxy refuses tracking, the consumer
+looks by itself, at most every 50 ms.
 """
 
 from __future__ import annotations
@@ -10,17 +11,17 @@ from __future__ import annotations
 import math
 import select
 import socket
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from time import monotonic
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from umbel.drivers.redis import Link
 
-__all__ = ["TRACKING", "Sleep", "Waker"]
+__all__ = ["Look", "Sleep", "Waker"]
 
-#: For each new connection of a consumer. Its own changes do not wake it.
-TRACKING: Final = ("CLIENT", "TRACKING", "ON", "NOLOOP")
+#: How many lists hold messages, and milliseconds to the next due message (or -1).
+Look: TypeAlias = Callable[[], tuple[int, int]]
 
 _SHORTEST_LOOK: Final = 0.005
 _LONGEST_LOOK: Final = 0.05
@@ -58,29 +59,39 @@ class Sleep:
 
     def __init__(self) -> None:
         self.waker = Waker()
-        #: A message may be there; told by one return of ``wait``.
-        self.changed = True
-        #: When the next delayed message comes due, on the monotonic clock; told once, too.
-        self.due_at: float | None = None
+        #: The server watches the keys, and nothing has changed since.
+        self._watched = False
+        #: That there may be a message was told; once is enough until the next look at the lists.
+        self._told = False
+        #: When the next delayed message comes due, on the monotonic clock.
+        self._due_at = math.inf
         self._look_every = _SHORTEST_LOOK
 
     def note_push(self, _: list[Any]) -> None:
         """The server says that a key changed."""
-        self.changed = True
+        self._watched = False
 
     def note_exchange(self, limit: int, taken: int, due_in: int) -> None:
-        """An exchange has looked at the lists, as far as its limit went. ``due_in`` milliseconds;
-        below 0: nothing is delayed."""
-        if limit == 0:
-            return
-        # At its limit it saw only a part, and reads nothing that would make the server tell.
-        self.changed = taken >= limit
-        self.due_at = None if due_in < 0 else monotonic() + due_in / 1000
-        self._look_every = _SHORTEST_LOOK if taken else min(2 * self._look_every, _LONGEST_LOOK)
+        """An exchange has changed keys, and looked at the lists if its limit was above 0."""
+        self._watched = False
+        if limit > 0:
+            self._told = False
+            self._note_due(due_in)
+            self._look_every = _SHORTEST_LOOK if taken else min(2 * self._look_every, _LONGEST_LOOK)
 
-    def until(self, link: Link, timeout: float, fds: Collection[int]) -> None:
+    def note_change(self) -> None:
+        """There may be something new, for another reason."""
+        self._watched = self._told = False
+
+    def until(self, link: Link, look: Look, timeout: float, fds: Collection[int]) -> None:
         """Sleep on an open link, or one that is down, which then wakes nobody."""
-        timeout = self._bounded(link, timeout)
+        listens = link.connected and link.protocol != 2 and link.setup_refused is None  # noqa: PLR2004 - RESP2
+        if not self._told:
+            if listens and not self._watched:
+                timeout = min(timeout, self._look_again(link, look))
+            elif link.connected and not listens:
+                timeout = min(timeout, self._look_every)
+            timeout = min(timeout, self._due_at - monotonic())
         poller = select.poll()
         poller.register(self.waker.fileno(), select.POLLIN)
         for fd in fds:
@@ -88,23 +99,25 @@ class Sleep:
         server = link.fileno() if link.connected else -1
         if server >= 0:
             poller.register(server, select.POLLIN)
-        ready = [fd for fd, _ in poller.poll(math.ceil(timeout * 1000))]
+            timeout = 0.0 if link.has_decrypted() else timeout
+        ready = [fd for fd, _ in poller.poll(max(math.ceil(timeout * 1000), 0))]
         if self.waker.fileno() in ready:
             self.waker.clear()
-        if server in ready or (server >= 0 and link.has_decrypted()):
+        if server in ready or timeout <= 0 <= server:
             link.take_pushed()
-        self.changed = False
-        if self.due_at is not None and self.due_at <= monotonic():
-            self.due_at = None
+        if self._due_at <= monotonic() or (listens and not self._watched):
+            self._told = True
 
     def close(self) -> None:
         self.waker.close()
 
-    def _bounded(self, link: Link, timeout: float) -> float:
-        if self.changed or (link.connected and link.has_decrypted()):
-            return 0.0
-        if self.due_at is not None:
-            timeout = min(timeout, self.due_at - monotonic())
-        if link.connected and (link.protocol == 2 or link.setup_refused is not None):  # noqa: PLR2004 - RESP2
-            timeout = min(timeout, self._look_every)
-        return max(timeout, 0.0)
+    def _look_again(self, link: Link, look: Look) -> float:
+        """Have the server watch; how long to sleep at most."""
+        ready, due_in = look()
+        self._watched = not ready
+        link.take_pushed(read=False)  # what changed after the look
+        self._note_due(due_in)
+        return math.inf if self._watched else 0.0
+
+    def _note_due(self, due_in: int) -> None:
+        self._due_at = math.inf if due_in < 0 else monotonic() + due_in / 1000

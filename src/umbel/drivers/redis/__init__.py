@@ -8,7 +8,8 @@ loans or results; brokers and backends stand on top of it.
 from __future__ import annotations
 
 from umbel.drivers.redis.address import Address, read_address
-from umbel.drivers.redis.link import Link, Refused, Script
+from umbel.drivers.redis.link import Link, Script
 from umbel.drivers.redis.pool import Pool
+from umbel.drivers.redis.refusal import Refused
 
 __all__ = ["Address", "Link", "Pool", "Refused", "Script", "read_address"]

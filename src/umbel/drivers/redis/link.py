@@ -19,10 +19,11 @@ from typing import Any, Final, TypeAlias
 import hiredis
 
 from umbel.drivers.redis.address import Address
+from umbel.drivers.redis.refusal import Refused, lost, reason_of, refusal
 from umbel.drivers.redis.sockets import limit_by_kernel, open_socket, set_limit
-from umbel.exceptions import ConnectionLost, OperationalError
+from umbel.exceptions import ConnectionLost
 
-__all__ = ["Argument", "Link", "Refused", "Script"]
+__all__ = ["Argument", "Link", "Script"]
 
 Argument: TypeAlias = bytes | str | int | float
 
@@ -31,23 +32,6 @@ _pack: Final[Callable[[tuple[Argument, ...]], bytes]] = hiredis.pack_command  # 
 
 _INCOMPLETE: Final = object()
 _READ: Final = 65536
-
-#: Answers after which another server, or the same one a little later, may say yes.
-_TEMPORARY: Final = frozenset(
-    {
-        "BUSY",
-        "CLUSTERDOWN",
-        "LOADING",
-        "MASTERDOWN",
-        "MISCONF",
-        "NOREPLICAS",
-        "OOM",
-        "READONLY",
-        "TRYAGAIN",
-    }
-)
-#: Of these, the ones that a new connection may not get: the name may lead to another server now.
-_ELSEWHERE: Final = frozenset({"LOADING", "MASTERDOWN", "READONLY"})
 
 _forks = 0
 
@@ -58,16 +42,6 @@ def _count_fork() -> None:
 
 
 os.register_at_fork(after_in_child=_count_fork)
-
-
-class Refused(OperationalError):
-    """The server answered with an error. ``code`` is its first word."""
-
-    def __init__(self, message: str, code: str) -> None:
-        super().__init__(message)
-        self.code = code
-        #: Worth asking again.
-        self.temporary = code in _TEMPORARY
 
 
 class Script:
@@ -130,6 +104,8 @@ class Link:
     def pipeline(self, commands: Iterable[tuple[Argument, ...]]) -> list[Any]:
         """Several commands in one write. The first refusal is raised after all were answered."""
         packed = [_pack(command) for command in commands]
+        if not packed:
+            return []
         answers = [self._ask(b"".join(packed))]
         try:
             answers += [self._answer() for _ in packed[1:]]
@@ -138,12 +114,20 @@ class Link:
             raise
         return [self._checked(answer) for answer in answers]
 
-    def eval(self, script: Script, keys: Sequence[Argument], arguments: Sequence[Argument]) -> Any:
-        """Run a script, which is sent whole only when the server does not know it yet."""
+    def eval(
+        self,
+        script: Script,
+        keys: Sequence[Argument],
+        arguments: Sequence[Argument],
+        first: tuple[Argument, ...] = (),
+    ) -> Any:
+        """Run a script, which is sent whole only when the server does not know it yet. ``first``
+        is a command that goes before it in the same write."""
         tail = (len(keys), *keys, *arguments)
-        answer = self._ask(_pack(("EVALSHA", script.sha, *tail)))
+        before = _pack(first) if first else b""
+        answer = self._ask(before + _pack(("EVALSHA", script.sha, *tail)), skip=bool(first))
         if isinstance(answer, hiredis.ReplyError) and str(answer).startswith("NOSCRIPT"):
-            answer = self._ask(_pack(("EVAL", script.source, *tail)))
+            answer = self._ask(before + _pack(("EVAL", script.source, *tail)), skip=bool(first))
         return self._checked(answer)
 
     def listen(self, channel: str, *command: Argument) -> Any:
@@ -206,6 +190,10 @@ class Link:
         if connected is not None:
             connected.close()
 
+    def __del__(self) -> None:
+        if getattr(self, "_socket", None) is not None:
+            self.close()
+
     # Connecting -----------------------------------------------------------------------------------
 
     def _prepare(self) -> None:
@@ -239,7 +227,7 @@ class Link:
         try:
             self._socket = open_socket(self.address, patience)
         except OSError as error:
-            raise ConnectionLost(f"Cannot reach {url}: {_reason(error)}") from error
+            raise ConnectionLost(f"Cannot reach {url}: {reason_of(error)}") from error
         self._reader = hiredis.Reader(notEnoughData=_INCOMPLETE)
         self._by_kernel = limit_by_kernel(self._socket)
         if self._by_kernel:
@@ -294,12 +282,15 @@ class Link:
 
     # Bytes ----------------------------------------------------------------------------------------
 
-    def _ask(self, packed: bytes) -> Any:
+    def _ask(self, packed: bytes, *, skip: bool = False) -> Any:
+        """The answer, or with ``skip`` the one after it."""
         self._prepare()
         try:
             self._write(packed)
             if self.deadline is not None:
                 self._limit_to(self._left())
+            if skip:
+                self._answer()
             return self._answer()
         except BaseException:
             self.close()  # an answer may still be on its way
@@ -310,7 +301,7 @@ class Link:
         try:
             self._socket.sendall(packed)
         except OSError as error:
-            raise self._lost(error) from error
+            raise lost(self.address, error) from error
 
     def _answer(self) -> Any:
         reader = self._reader
@@ -336,7 +327,7 @@ class Link:
         try:
             data = receive()
         except OSError as error:
-            raise self._lost(error) from error
+            raise lost(self.address, error) from error
         if data is None:
             return
         if not data:
@@ -367,37 +358,18 @@ class Link:
         finally:
             self._socket.settimeout(self._limit)
 
-    # Refusals -------------------------------------------------------------------------------------
-
     def _checked(self, answer: Any) -> Any:
         if isinstance(answer, hiredis.ReplyError):
             raise self._refusal(answer)
         return answer
 
     def _refusal(self, error: Exception) -> Refused:
-        text = str(error)
-        if self.address.password:
-            text = text.replace(self.address.password, "**")  # unknown commands are quoted
-        code = text.split(" ", 1)[0]
-        if code in _ELSEWHERE:
+        refused = refusal(self.address, str(error))
+        if refused.elsewhere:
             self.close()
-        url = self.address.url
-        if code in ("NOAUTH", "WRONGPASS") or "AUTH" in text[:60]:
-            return Refused(f"{url} does not accept this user and password: {text}", code)
-        return Refused(f"{url} refused: {text}", code)
-
-    def _lost(self, error: OSError) -> ConnectionLost:
-        if isinstance(error, (BlockingIOError, TimeoutError)):
-            return ConnectionLost(f"No answer from {self.address.url} in time")
-        return ConnectionLost(f"Lost the connection to {self.address.url}: {_reason(error)}")
+        return refused
 
 
 def _has_no_resp3(answer: Any) -> bool:
     text = str(answer) if isinstance(answer, hiredis.ReplyError) else ""
     return text.startswith("NOPROTO") or "unknown command" in text.lower()
-
-
-def _reason(error: OSError) -> str:
-    if isinstance(error, TimeoutError):
-        return "no answer in time"
-    return error.strerror or str(error) or type(error).__name__
