@@ -22,6 +22,7 @@ __all__ = [
     "current_context",
     "current_task",
     "existing_app",
+    "is_default",
     "outermost_task",
     "pop_context",
     "push_context",
@@ -38,6 +39,7 @@ class _Shared:
     """What all threads see."""
 
     app: Any = None
+    default: Any = None
     make_default: Callable[[], Any] | None = None
     #: Reentrant, since making an app makes it the current one.
     making = threading.RLock()
@@ -79,12 +81,17 @@ def set_default_factory(make: Callable[[], Any] | None) -> None:
     _Shared.make_default = make
 
 
+def is_default(app: Any) -> bool:
+    """Whether nobody made this app on purpose: it was asked for before there was one."""
+    return app is not None and app is _Shared.default
+
+
 def _make_default() -> Any:
     with _Shared.making:
         if _Shared.app is None:
             if _Shared.make_default is None:
                 raise ImproperlyConfigured("there is no app yet; make one: app = Umbel('name')")
-            _Shared.app = _Shared.make_default()
+            _Shared.app = _Shared.default = _Shared.make_default()
         return _Shared.app
 
 

@@ -25,7 +25,7 @@ from django.core.signals import setting_changed
 
 from umbel.app.app import Umbel
 from umbel.app.shared import integrate
-from umbel.current import current_app, existing_app, set_default_factory
+from umbel.current import current_app, existing_app, is_default, set_default_factory
 from umbel.django.connections import FreshConnections, leave_inherited_connections
 from umbel.exceptions import ImproperlyConfigured
 
@@ -61,17 +61,29 @@ def connect_project() -> None:
     setting_changed.connect(_forget_settings, dispatch_uid="umbel.django")
     if not _joined:
         integrate(_join)
-    current_app()
+    app = current_app()
+    if is_default(app) and app.namespace is None:
+        # Somebody asked for the current app before Django knew of us.
+        _find_own_app() or _configure(app)
 
 
 def make_project_app() -> Umbel:
     """The app that the project defines in its module ``celery``, else a new one."""
+    return _find_own_app() or _configure(Umbel())
+
+
+def _find_own_app() -> Umbel | None:
+    before = existing_app()
     for module in _app_modules():
         import_module(module)
         own: Umbel | None = existing_app()
-        if own is not None:
+        if own is not before:
             return own
-    app = Umbel(_project_name())
+    return None
+
+
+def _configure(app: Umbel) -> Umbel:
+    app.main = _project_name()
     app.config_from_object(settings, namespace="CELERY")
     app.autodiscover_tasks()
     return app

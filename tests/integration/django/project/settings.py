@@ -7,6 +7,7 @@ from pathlib import Path
 
 BASE_DIR = Path(os.environ["PROJECT_DATA"])
 SECRET_KEY = "for tests"
+DEBUG = bool(os.environ.get("DEBUG"))
 ALLOWED_HOSTS = ["127.0.0.1", "testserver"]
 INSTALLED_APPS = ["umbel.django", "orders"]
 ROOT_URLCONF = "orders.urls"

@@ -31,6 +31,7 @@ def look() -> dict[str, Any]:
         "orders": count,
         "connections": seen["connections"],
         "caches_closed": seen["caches_closed"],
+        "queries": len(connection.queries_log),
         "inherited": seen["inherited"] is not None and connection.connection is seen["inherited"],
     }
 

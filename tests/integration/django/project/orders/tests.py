@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from django.conf import settings
 from django.db import connection
 from django.test import TestCase, override_settings
 
@@ -23,11 +22,6 @@ class Settings(TestCase):
         with override_settings(UMBEL_TASK_ALWAYS_EAGER=True):
             assert add.delay(2, 3).get() == 5
         assert not current_app.conf.task_always_eager
-
-    def test_a_setting_may_be_deleted_for_a_while(self) -> None:
-        with override_settings(CELERY_TASK_ALWAYS_EAGER=True), self.settings():
-            del settings.CELERY_TASK_ALWAYS_EAGER
-            assert not current_app.conf.task_always_eager
 
     @override_settings(CELERY_TASK_ALWAYS_EAGER=True, CELERY_TASK_EAGER_PROPAGATES=True)
     def test_errors_of_eager_tasks_propagate_when_asked(self) -> None:
