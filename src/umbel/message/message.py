@@ -44,6 +44,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, eq=True, weakref=False)
     delivery_tag: str = ""
     #: Properties that are none of the above (unknown call options travel here, as with Celery).
     properties: dict[str, Any] = {}
+    #: The envelope, where it has been written already (in bulk); ``protocol.encode`` returns it.
+    written: bytes | None = None
 
     @property
     def id(self) -> str:

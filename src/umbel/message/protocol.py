@@ -66,6 +66,8 @@ _read_plain = msgspec.json.Decoder(_Envelope).decode
 
 def encode(message: Message) -> bytes:
     """The envelope as it lies on a queue. ``EncodeError`` names a header that cannot travel."""
+    if message.written is not None:
+        return message.written
     headers, routing_key = message.headers, message.routing_key
     envelope = {
         "body": message.body,
@@ -296,7 +298,7 @@ def resend(
     these changes. Headers are changed one by one, so unknown ones travel on. ``due=None`` means
     at once; without ``due`` its moment stays. ``content`` is what ``encode_body`` returned."""
     changed = {**message.headers, **(headers or {})}
-    changes: dict[str, Any] = {"headers": changed, "delivery_tag": make_id()}
+    changes: dict[str, Any] = {"headers": changed, "delivery_tag": make_id(), "written": None}
     if due is not UNSET:
         changes["due"] = due
         changed["eta"] = None if due is None else isoformat(due)
