@@ -95,13 +95,14 @@ class Publisher:
         results: list[AsyncResult[Any]] = []
         waiting = iter(calls)
         conditions = self._conditions
-        terms = conditions.terms(task.name, (), _NOTHING, options, task)
+        terms: Terms | None = None
         while chunk := list(islice(waiting, _CHUNK)):
             messages = []
             for args, kwargs in chunk:
-                if conditions.router.dynamic:
+                if terms is None or conditions.router.dynamic:
                     terms = conditions.terms(task.name, args, kwargs, options, task)
                 messages.append(self._message(terms, make_id(), args, kwargs, parent))
+            assert terms is not None
             self.hand_over(messages, terms.timeout)
             results += [self._result(terms, message, parent) for message in messages]
         return results
@@ -125,13 +126,12 @@ class Publisher:
         for header in (DELIVERIES, "redelivered"):
             if header in message.headers:
                 headers[header] = 0 if header == DELIVERIES else False
-        for header, before, after in (
-            ("argsrepr", request.args, call.args),
-            ("kwargsrepr", request.kwargs, call.kwargs),
-        ):
-            # A representation of the sender's own hides something, so it stays.
-            if before is not after and message.headers.get(header) == represent(before):
-                headers[header] = represent(after)
+        # A representation of the sender's own hides something, so it stays.
+        shown = message.headers.get("argsrepr")
+        if shown in (represent(tuple(request.args or ())), represent(list(request.args or ()))):
+            headers["argsrepr"] = represent(call.args)
+        if message.headers.get("kwargsrepr") == represent(request.kwargs):
+            headers["kwargsrepr"] = represent(call.kwargs)
         embed = request.get("embed") or decode_body(message, (message.content_type,))[2]
         return resend(
             message,
