@@ -60,6 +60,7 @@ test: $(ready) services ## Run all tests but chaos, on real servers (TESTS=path,
 
 .PHONY: chaos
 chaos: $(ready) services ## Run the tests that kill workers and servers
+	$(if $(wildcard tests/chaos/test_*.py),,$(error tests/chaos holds no tests))
 	$(python) -m pytest tests/chaos
 
 .PHONY: bench

@@ -17,9 +17,14 @@ LONGEST_FUNCTION = 60
 #: A name that says nothing collects everything.
 EMPTY_NAMES = {"utils", "util", "common", "helpers", "helper", "misc"}
 
-#: Imports inside functions that are wanted: (module, imported) -> why it cannot stand at the top.
+#: Imports inside functions that are wanted, also those that go through ``import_module`` with a fixed
+#: name: (module, imported) -> why it cannot stand at the top.
 LAZY_IMPORTS: dict[tuple[str, str], str] = {
+    ("cli/main.py", "umbel.app.discovery"): "help, --version and health start without any app",
+    ("cli/main.py", "umbel.django.integration"): "Django is an optional package",
+    ("drivers/kinds.py", "importlib.metadata"): "12 ms, and only a scheme of others needs it",
     ("drivers/redis/sockets.py", "ssl"): "8 ms at every start, and few use TLS",
+    ("message/serializers.py", "yaml"): "PyYAML is an optional package",
 }
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -52,6 +57,19 @@ def imports_inside_functions() -> Iterator[tuple[str, str]]:
                     yield from ((name_of(path), alias.name) for alias in node.names)
                 elif isinstance(node, ast.ImportFrom):
                     yield name_of(path), "." * node.level + (node.module or "")
+                elif isinstance(node, ast.Call) and (name := imported_by_call(node)):
+                    yield name_of(path), name
+
+
+def imported_by_call(call: ast.Call) -> str | None:
+    """``"yaml"`` for ``import_module("yaml")``; None for other calls and names found at run time."""
+    function = call.func
+    called = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+    if called not in ("import_module", "__import__") or not call.args:
+        return None
+    argument = call.args[0]
+    fixed = isinstance(argument, ast.Constant) and isinstance(argument.value, str)
+    return argument.value if fixed else None
 
 
 @every_module
