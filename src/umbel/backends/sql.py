@@ -1,6 +1,6 @@
 """Results in an SQL database: one row of ``umbel_result`` for each task.
 
-A broker in the same database writes the rows within its own statements (``pack`` and ``statement``).
+A broker in the same database writes the rows within its own statements (``rows`` and ``statement``).
 Waiting is being told of commits by the driver; nothing of a wait stays behind. Expired rows count as
 absent, and are deleted little by little by whoever stores.
 """
@@ -12,11 +12,10 @@ from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import msgspec
-
 from umbel.backends.base import ResultBackend
 from umbel.drivers.sql import open_driver
-from umbel.drivers.sql.base import SqlDriver
+from umbel.drivers.sql.base import SqlDriver, Values
+from umbel.drivers.sql.batch import Batch, chunks
 from umbel.exceptions import DecodeError, EncodeError
 from umbel.message import serializers
 from umbel.message.record import ResultRecord
@@ -34,7 +33,7 @@ _LONG = 3600.0
 _BINARY = "binary"
 _JSON = serializers.accepted_types(["json"])
 
-#: What ``pack`` fills in, in its order. The first two are not changed by a later record.
+#: What ``rows`` fills in, in its order. The first two are not changed by a later record.
 _COLUMNS = (
     "task_id",
     "date_created",
@@ -58,12 +57,20 @@ _COLUMNS = (
     "expires_at",
 )
 _KEPT = 2
-
-_write = msgspec.json.Encoder().encode
+#: A ready record is not replaced by an unready one, unless it has expired.
+_KEEP = (
+    f"ON CONFLICT (task_id) DO UPDATE SET "
+    f"{', '.join(f'{column} = excluded.{column}' for column in _COLUMNS[_KEPT:])} "
+    "WHERE excluded.ready >= umbel_result.ready "
+    "OR umbel_result.expires_at <= excluded.date_created"
+)
 
 
 class SqlBackend(ResultBackend):
     """A result backend in an SQL database. Constructing it connects to nothing."""
+
+    #: Values of one row.
+    width = len(_COLUMNS)
 
     def __init__(
         self,
@@ -79,7 +86,7 @@ class SqlBackend(ResultBackend):
         self.accept = serializers.accepted_types(accept)
         adapt = self.driver.dialect.adapt
         self._prune_at = time.monotonic() + _PRUNE_EVERY
-        self._keep = adapt(self.statement("?"))
+        self._keep = Batch(self.driver.dialect, "umbel_result", _COLUMNS, _KEEP)
         self._find = adapt(
             f"SELECT {', '.join(_COLUMNS)} FROM umbel_result "
             "WHERE task_id = ? AND (expires_at IS NULL OR expires_at > ?)"
@@ -93,32 +100,22 @@ class SqlBackend(ResultBackend):
     # Storing --------------------------------------------------------------------------------------
 
     def store_many(self, records: Sequence[ResultRecord]) -> None:
-        if not records:
-            return
-        packed = self.pack(records)
-        with self.driver.session() as session:
-            session.execute(self._keep, (packed,))
-            self.driver.announce(session, TOPIC)
-        self.tidy()
+        for part in chunks(self.rows(records)):
+            with self.driver.session() as session:
+                session.execute(*self._keep.bind(part))
+                self.driver.announce(session, TOPIC)
+        if records:
+            self.tidy()
 
-    def pack(self, items: Sequence[ResultRecord]) -> str:
-        """The records as a JSON array of rows."""
+    def rows(self, items: Sequence[ResultRecord]) -> list[Values]:
+        """The values of ``_COLUMNS`` for each record."""
         now = self._now()
-        rows = [self._row(record, now) for record in items]
-        try:
-            return _write(rows).decode()
-        except UnicodeEncodeError:  # half a surrogate pair, in a traceback for example
-            return _write([[_whole(item) for item in row] for row in rows]).decode()
+        return [self._row(record, now) for record in items]
 
-    def statement(self, source: str) -> str:
-        """The statement that keeps such rows: a ready record is not replaced by an unready one,
-        unless it has expired."""
-        insert = self.driver.dialect.insert_from("umbel_result", _COLUMNS, source)
-        changes = ", ".join(f"{column} = excluded.{column}" for column in _COLUMNS[_KEPT:])
+    def statement(self, values: Sequence[str]) -> str:
+        """The statement that keeps one row of these SQL expressions."""
         return (
-            f"{insert} ON CONFLICT (task_id) DO UPDATE SET {changes} "
-            "WHERE excluded.ready >= umbel_result.ready "
-            "OR umbel_result.expires_at <= excluded.date_created"
+            f"INSERT INTO umbel_result ({', '.join(_COLUMNS)}) VALUES ({', '.join(values)}) {_KEEP}"
         )
 
     def _row(self, record: ResultRecord, now: float) -> list[Any]:
@@ -245,7 +242,3 @@ def _decode(text: str | None) -> Any:
         return serializers.decode(text.encode(), serializers.JSON.content_type, "utf-8", _JSON)
     except DecodeError:
         return text
-
-
-def _whole(item: Any) -> Any:
-    return item.encode("utf-8", "backslashreplace").decode() if isinstance(item, str) else item

@@ -16,10 +16,11 @@ from umbel.brokers.base import Broker, Consumer, RecordStore
 from umbel.brokers.sql.admin import SqlQueueAdmin
 from umbel.brokers.sql.consumer import SqlConsumer
 from umbel.brokers.sql.queries import Queries
-from umbel.brokers.sql.rows import TOPIC, pack, row_of
+from umbel.brokers.sql.rows import TOPIC, row_of
 from umbel.brokers.sql.settling import DeadLetterLimits, Settler
 from umbel.drivers.sql import open_driver
-from umbel.drivers.sql.base import JoinedStore, SqlDriver
+from umbel.drivers.sql.base import JoinedStore, SqlDriver, Values
+from umbel.drivers.sql.batch import LONGEST
 from umbel.exceptions import MessageTooLarge
 from umbel.message.message import Message
 from umbel.message.protocol import encode
@@ -27,11 +28,11 @@ from umbel.message.protocol import encode
 __all__ = ["SqlBroker"]
 
 #: Messages, and bytes of them, that are sent in one statement.
-_CHUNK, _CHUNK_SIZE = 100, 4_000_000
+_MOST, _MOST_BYTES = LONGEST, 4_000_000
 #: Number of an adopted consumer that has signed off: no row has it.
 _NOBODY = 0
-
-Row = tuple[Any, ...]
+#: Milliseconds by which a heartbeat may seem to come from the future.
+_AHEAD = 1000
 
 
 class SqlBroker(Broker):
@@ -67,13 +68,12 @@ class SqlBroker(Broker):
                 session.execute(self._queries.insert_one, rows[0])
                 self.driver.announce(session, TOPIC)
             return
-        for chunk in _chunks(rows):
-            packed = pack(chunk)
+        for part in _parts(rows):
             with self.driver.session(max(0.0, deadline - time.monotonic())) as session:
-                session.execute(self._queries.insert_many, (packed,))
+                session.execute(*self._queries.insert.bind(part))
                 self.driver.announce(session, TOPIC)
 
-    def _row(self, message: Message, now: int) -> Row:
+    def _row(self, message: Message, now: int) -> Values:
         raw = encode(message)
         if len(raw) > self.max_message_size:
             raise MessageTooLarge(
@@ -103,14 +103,14 @@ class SqlBroker(Broker):
         names = msgspec.json.encode(ids).decode()
         now = self.driver.now()
         with self.driver.session() as session:
-            session.execute(self._queries.beat, (now, now, names))
+            session.execute(self._queries.beat, (now, now + 1, now, names))
             living = {name for (name,) in session.fetch(self._queries.living, (names,))}
         return [name for name in ids if name not in living]
 
     def silent(self, limit: float) -> dict[str, Any]:
-        since = self.driver.now() - int(limit * 1000)
+        now, silence = self.driver.now(), int(limit * 1000)
         with self.driver.session() as session:
-            rows = session.fetch(self._queries.silent, (since,))
+            rows = session.fetch(self._queries.silent, (now - silence, now + silence + _AHEAD))
         return {name: (beat, dead) for name, beat, dead in rows}
 
     def adopt(self, consumer_id: str, records: RecordStore | None = None) -> Consumer:
@@ -149,14 +149,15 @@ class SqlBroker(Broker):
         return None
 
 
-def _chunks(rows: Sequence[Row]) -> Iterator[list[Row]]:
-    chunk: list[Row] = []
+def _parts(rows: Sequence[Values]) -> Iterator[Sequence[Values]]:
+    """The rows in parts that are sent with one statement each."""
+    part: list[Values] = []
     size = 0
     for row in rows:
-        if chunk and (len(chunk) == _CHUNK or size + len(row[-1]) > _CHUNK_SIZE):
-            yield chunk
-            chunk, size = [], 0
-        chunk.append(row)
+        if len(part) == _MOST or (part and size + len(row[-1]) > _MOST_BYTES):
+            yield part
+            part, size = [], 0
+        part.append(row)
         size += len(row[-1])
-    if chunk:
-        yield chunk
+    if part:
+        yield part

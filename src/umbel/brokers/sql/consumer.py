@@ -18,10 +18,11 @@ import msgspec
 
 from umbel.brokers.base import Consumer, Delivery, Exchange, RecordStore, Settlement, Verdict
 from umbel.brokers.sql.queries import Queries, QueueQueries
-from umbel.brokers.sql.rows import TOPIC, deliver, name_loan, pack_messages, parse_loan
+from umbel.brokers.sql.rows import TOPIC, deliver, name_loan, parse_loan, rows_of
 from umbel.brokers.sql.settling import Settler
 from umbel.brokers.sql.step import DUE, REFUSED, Turn, in_order, make_step
-from umbel.drivers.sql.base import JoinedStore, SqlDriver, StatementRefused
+from umbel.drivers.sql.base import JoinedStore, SqlDriver, StatementRefused, Values
+from umbel.drivers.sql.batch import LONGEST
 from umbel.exceptions import OperationalError
 
 __all__ = ["SqlConsumer"]
@@ -31,6 +32,8 @@ _BITS = 62
 #: Seconds between two rounds of housekeeping.
 _TIDY_EVERY = 1.0
 _PIPE = 65536
+#: Things done in one step, besides taking.
+_MOST = LONGEST - 1
 
 
 class Waker:
@@ -94,8 +97,8 @@ class SqlConsumer(Consumer):
         self._due: int | None = None
         self._tidy_at = time.monotonic() + _TIDY_EVERY
         self._closed = False
-        self._number = self._register() if number is None else number
         self._waker = Waker()
+        self._number = self._register() if number is None else number
         self._watch = driver.watch(TOPIC)
 
     # Settling and taking --------------------------------------------------------------------------
@@ -119,7 +122,10 @@ class SqlConsumer(Consumer):
         self._store_elsewhere(settlements)
         quick, slow = self._sort(settlements)
         refused = self._settle(slow)
-        turn = self._run(quick, refused, limit)
+        *parts, last = _parts(quick)
+        for part in parts:
+            self._run(part, refused, 0)
+        turn = self._run(last, refused, limit)
         deliveries, parked = self._taken(turn)
         self._held.difference_update(one.delivery.loan for one in settlements)
         self._tidy(idle=False)
@@ -128,10 +134,10 @@ class SqlConsumer(Consumer):
     def _idle(self, limit: int) -> bool | None:
         """Whether any message is parked, when that is all there is to say; else None."""
         dead, ready, parked = self._look()
+        if dead != 0 and not self._adopted:
+            self._register_anew()
         self._tidy(idle=True)
-        if (dead != 0 and not self._adopted) or (limit > 0 and (ready or self._is_due())):
-            return None
-        return parked
+        return None if limit > 0 and (ready or self._is_due()) else parked
 
     def _look(self) -> tuple[int | None, bool, bool]:
         """Dead (0: no; None: not registered), ready, parked: all that was committed by now."""
@@ -159,10 +165,8 @@ class SqlConsumer(Consumer):
         """Those for the quick step, and those for the transaction that goes before it."""
         if self._doubtful or len({one.delivery.loan for one in settlements}) < len(settlements):
             return [], settlements
-        quick = [one for one in settlements if one.verdict is Verdict.ACK]
-        if len(quick) == len(settlements):
-            return settlements, []
-        return quick, [one for one in settlements if one.verdict is not Verdict.ACK]
+        slow = [one for one in settlements if not _is_quick(one)]
+        return [one for one in settlements if _is_quick(one)] if slow else settlements, slow
 
     def _settle(self, settlements: Sequence[Settlement]) -> list[Settlement]:
         """End these loans one by one; those that were refused."""
@@ -178,7 +182,7 @@ class SqlConsumer(Consumer):
         ``refused``."""
         while True:
             turn = self._make_turn(quick, limit)
-            if not turn.acked and not turn.quantity:
+            if not turn:
                 return turn
             try:
                 with self._driver.session() as session:
@@ -198,16 +202,19 @@ class SqlConsumer(Consumer):
     def _make_turn(self, quick: Sequence[Settlement], limit: int) -> Turn:
         now = self._driver.now()
         self._loan += 1
-        kept = [one.record for one in quick if one.record is not None]
-        sent = [message for one in quick for message in one.publish]
+        records: Sequence[Values] = ()
+        if self._store is not None:
+            quick = sorted(quick, key=lambda one: one.record is None)
+            kept = [one.record for one in quick if one.record is not None]
+            records = self._store.rows(kept)
         return Turn(
             number=self._number,
             consumer=None if self._adopted else self.id,
             loan=self._loan,
             now=now,
             acked=[parse_loan(one.delivery.loan) for one in quick],
-            records=self._store.pack(kept) if kept and self._store is not None else "[]",
-            messages=pack_messages(sent, now) if sent else "[]",
+            records=records,
+            messages=rows_of((message for one in quick for message in one.publish), now),
             quantity=max(0, limit) if self._queues else 0,
             queues=self._queues[self._next_queue :] + self._queues[: self._next_queue],
         )
@@ -246,11 +253,11 @@ class SqlConsumer(Consumer):
             if ready or (dead != 0 and not self._adopted):
                 return
         if self._wants and self._due is not None:
-            left = (self._due - self._driver.now()) / 1000
-            if left < timeout:
-                timeout, self._due = max(0.0, left), None
+            timeout = min(timeout, max(0.0, (self._due - self._driver.now()) / 1000))
         self._watch.wait(timeout, (self._waker.fd, *fds))
         self._waker.clear()
+        if self._is_due():
+            self._due = None  # told once, as every news
 
     def wake(self) -> None:
         self._waker.set()
@@ -346,3 +353,22 @@ class SqlConsumer(Consumer):
                 self._store.tidy()
             if idle:
                 self._driver.reclaim()
+
+
+def _is_quick(settlement: Settlement) -> bool:
+    return settlement.verdict is Verdict.ACK and len(settlement.publish) < _MOST
+
+
+def _parts(settlements: Sequence[Settlement]) -> list[Sequence[Settlement]]:
+    """The settlements in parts for one step each; at least one part."""
+    if sum(1 + len(one.publish) for one in settlements) <= _MOST:
+        return [settlements]
+    parts: list[list[Settlement]] = [[]]
+    size = 0
+    for one in settlements:
+        size += 1 + len(one.publish)
+        if size > _MOST:
+            parts.append([])
+            size = 1 + len(one.publish)
+        parts[-1].append(one)
+    return list(parts)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from umbel.brokers.sql.rows import COLUMNS
 from umbel.drivers.sql.base import Dialect
+from umbel.drivers.sql.batch import Batch
 
 __all__ = ["Queries", "QueueQueries"]
 
@@ -29,7 +30,7 @@ class Queries:
         self.insert_one = adapt(
             f"INSERT INTO umbel_message ({', '.join(COLUMNS)}) VALUES ({places})"
         )
-        self.insert_many = adapt(dialect.insert_from("umbel_message", COLUMNS, as_bytes=("raw",)))
+        self.insert = Batch(dialect, "umbel_message", COLUMNS)
         # Settling one loan ------------------------------------------------------------------------
         self.held = adapt(
             "SELECT 1 FROM umbel_message WHERE state = 2 AND consumer = ? AND loan = ? AND id = ?"
@@ -79,11 +80,14 @@ class Queries:
         self.condemn = adapt("UPDATE umbel_consumer SET dead = 1, beat_ms = ? WHERE number = ?")
         # A beat within the same millisecond must be seen, too.
         self.beat = adapt(
-            "UPDATE umbel_consumer SET beat_ms = CASE WHEN beat_ms < ? THEN ? ELSE beat_ms + 1 END "
+            "UPDATE umbel_consumer SET beat_ms = CASE WHEN beat_ms = ? THEN ? ELSE ? END "
             f"WHERE dead = 0 AND id IN ({members})"
         )
         self.living = adapt(f"SELECT id FROM umbel_consumer WHERE dead = 0 AND id IN ({members})")
-        self.silent = adapt("SELECT id, beat_ms, dead FROM umbel_consumer WHERE beat_ms <= ?")
+        # The clock may have been set back since.
+        self.silent = adapt(
+            "SELECT id, beat_ms, dead FROM umbel_consumer WHERE beat_ms <= ? OR beat_ms > ?"
+        )
         self.attended = "SELECT 1 FROM umbel_meta WHERE name = 'attended'"
         self.attend = (
             "INSERT INTO umbel_meta (name, value) SELECT 'attended', '1' "

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from math import ceil
-from typing import Any
-
-import msgspec
 
 from umbel.brokers.base import Delivery
+from umbel.drivers.sql.base import Values
 from umbel.drivers.sql.schema import State
 from umbel.exceptions import DecodeError, InvalidTaskError
 from umbel.message.message import Message
@@ -22,10 +20,9 @@ __all__ = [
     "decode_or_none",
     "deliver",
     "name_loan",
-    "pack",
-    "pack_messages",
     "parse_loan",
     "row_of",
+    "rows_of",
 ]
 
 #: What a published message fills in, in the order of ``row_of``.
@@ -38,24 +35,17 @@ WAS_PARKED = "parked"
 #: Consumer number, turn, message id: what must be so for a loan to be held.
 LoanKey = tuple[int, int, int]
 
-_write = msgspec.json.Encoder().encode
 
-
-def row_of(message: Message, raw: bytes, now: int) -> tuple[Any, ...]:
+def row_of(message: Message, raw: bytes, now: int) -> Values:
     """The row of a message that is published at this moment."""
     due = None if message.due is None else ceil(message.due * 1000)
     state, moment = (State.DELAYED, due) if due is not None and due > now else (State.READY, None)
     return int(state), message.queue, message.priority, moment, message.id, message.task, raw
 
 
-def pack(rows: Sequence[tuple[Any, ...]]) -> str:
-    """Rows as one JSON array; messages are JSON themselves, so their bytes are text."""
-    return _write([(*row[:-1], row[-1].decode()) for row in rows]).decode()
-
-
-def pack_messages(messages: Sequence[Message], now: int) -> str:
-    """Messages as one JSON array of rows."""
-    return pack([row_of(message, encode(message), now) for message in messages])
+def rows_of(messages: Iterable[Message], now: int) -> list[Values]:
+    """The rows of messages that are published at this moment."""
+    return [row_of(message, encode(message), now) for message in messages]
 
 
 def name_loan(number: int, loan: int, message_id: int) -> str:

@@ -11,8 +11,9 @@ from math import ceil
 
 from umbel.brokers.base import Settlement, Verdict
 from umbel.brokers.sql.queries import Queries
-from umbel.brokers.sql.rows import TOPIC, pack_messages, parse_loan
-from umbel.drivers.sql.base import JoinedStore, Session, SqlDriver
+from umbel.brokers.sql.rows import TOPIC, parse_loan, rows_of
+from umbel.drivers.sql.base import JoinedStore, Session, SqlDriver, Values
+from umbel.drivers.sql.batch import chunks
 from umbel.drivers.sql.schema import State
 from umbel.message.message import DELIVERIES, Message
 from umbel.message.protocol import encode, resend
@@ -56,6 +57,9 @@ class Settler:
         self.queries = queries
         self.limits = limits
         self.store = store
+        self._keep_record = (
+            "" if store is None else driver.dialect.adapt(store.statement(["?"] * store.width))
+        )
 
     def held(self, settlements: Sequence[Settlement]) -> list[Settlement]:
         """Those whose loans have not ended."""
@@ -87,22 +91,22 @@ class Settler:
                     continue
                 self._end(session, settlement, key[2], now)
                 rejected = rejected or settlement.verdict is Verdict.REJECT
-                if records is not None and self.store is not None:
-                    session.execute(self.store.statement("?"), (records,))
-                if messages is not None:
-                    session.execute(self.queries.insert_many, (messages,))
+                for record in records:
+                    session.execute(self._keep_record, record)
+                for part in chunks(messages):
+                    session.execute(*self.queries.insert.bind(part))
             if rejected:
                 self.limits.enforce(session, self.queries, now)
             self.driver.announce(session, TOPIC)
         return refused
 
-    def _pack(self, settlement: Settlement) -> tuple[str | None, str | None]:
-        records = messages = None
-        if settlement.record is not None and self.store is not None:
-            records = self.store.pack([settlement.record])
-        if settlement.publish:
-            messages = pack_messages(settlement.publish, self.driver.now())
-        return records, messages
+    def _pack(self, settlement: Settlement) -> tuple[list[Values], list[Values]]:
+        """The rows of its record and of the messages that it sends."""
+        record = settlement.record
+        return (
+            [] if record is None or self.store is None else self.store.rows([record]),
+            rows_of(settlement.publish, self.driver.now()),
+        )
 
     def _end(self, session: Session, settlement: Settlement, row: int, now: int) -> None:
         verdict, queries = settlement.verdict, self.queries

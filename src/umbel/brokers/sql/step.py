@@ -16,7 +16,8 @@ from collections.abc import Sequence
 import msgspec
 
 from umbel.brokers.sql.rows import COLUMNS, LoanKey
-from umbel.drivers.sql.base import Dialect, JoinedStore, Session
+from umbel.drivers.sql.base import Dialect, JoinedStore, Session, Values
+from umbel.drivers.sql.batch import Batch
 
 __all__ = [
     "DUE",
@@ -37,12 +38,10 @@ DUE = "due"
 #: … or one of the loans has ended.
 REFUSED = "refused"
 
-_write = msgspec.json.Encoder().encode
-_read_taken = msgspec.json.Decoder(list[tuple[int, int, str, str]]).decode
-
-
 #: Priority, id, queue and bytes of one message.
 Taken = tuple[int, int, str, bytes]
+
+_read_taken = msgspec.json.Decoder(list[tuple[int, int, str, str]]).decode
 
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,14 +52,19 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     consumer: str | None
     loan: int
     now: int
-    #: Loans to end, with their results and what they send, as JSON arrays of rows.
+    #: Loans to end; the rows of the results that come with the first of them, in that order; the
+    #: rows of messages to send.
     acked: Sequence[LoanKey] = ()
-    records: str = "[]"
-    messages: str = "[]"
+    records: Sequence[Values] = ()
+    messages: Sequence[Values] = ()
     #: How many messages to take.
     quantity: int = 0
     #: The queues, the one whose turn it is first.
     queues: Sequence[str] = ()
+
+    def __len__(self) -> int:
+        """How many things there are to do."""
+        return len(self.acked) + len(self.messages) + (1 if self.quantity else 0)
 
 
 class Step(ABC):
@@ -77,24 +81,27 @@ class Step(ABC):
 
 
 class SqliteStep(Step):
-    """A row is inserted into a temporary view, and a trigger does the work."""
+    """Rows that are inserted into a temporary view, and triggers that do the work. The first value
+    of a row tells its kind, the rest are the values of that kind."""
+
+    _ACK, _ACK_WITH_RECORD, _SEND, _TAKE = range(1, 5)
 
     def __init__(self, dialect: Dialect, queues: int, store: JoinedStore | None) -> None:
-        self._name = f"umbel_step_{queues}" + ("_results" if store is not None else "")
-        names = [f"queue_{place}" for place in range(queues)]
-        fixed = ["number", "consumer", "loan", "quantity", "now", "acked", "expected"]
-        columns = [*fixed, "records", "messages", *names]
-        self._set_up = (
-            f"CREATE TEMP VIEW {self._name} AS SELECT "
-            + ", ".join(f"NULL AS {column}" for column in columns),
-            f"CREATE TEMP TRIGGER {self._name}_do INSTEAD OF INSERT ON {self._name} BEGIN "
-            + "; ".join(_body(dialect, names, store))
-            + "; END",
-        )
-        self._insert = (
-            f"INSERT INTO temp.{self._name} ({', '.join(columns)}) "
-            f"VALUES ({', '.join('?' * len(columns))})"
-        )
+        name = f"umbel_step_{queues}" + ("_results" if store is not None else "")
+        stored = 0 if store is None else store.width
+        self._width = max(3 + stored, len(COLUMNS), 6)
+        values = [f"v{place}" for place in range(self._width)]
+        self._name = name
+        self._batch = Batch(dialect, f"temp.{name}", ["kind", *values])
+        self._set_up = [
+            f"CREATE TEMP VIEW IF NOT EXISTS {name} AS SELECT NULL AS kind, "
+            + ", ".join(f"NULL AS {value}" for value in values),
+            *(
+                f"CREATE TEMP TRIGGER IF NOT EXISTS {name}_{kind} INSTEAD OF INSERT ON {name} "
+                f"WHEN NEW.kind = {kind:d} BEGIN {'; '.join(body)}; END"
+                for kind, body in self._bodies(queues, store).items()
+            ),
+        ]
         self._taken = (
             "SELECT (SELECT CAST(json_group_array(json_array(priority, id, queue, CAST(raw AS TEXT))) "
             "AS BLOB) FROM umbel_message WHERE state = 2 AND consumer = ? AND loan = ?), "
@@ -102,22 +109,23 @@ class SqliteStep(Step):
         )
 
     def run(self, session: Session, turn: Turn) -> None:
-        session.prepare(self._name, self._set_up)
-        session.execute(
-            self._insert,
-            (
-                turn.number,
-                turn.consumer,
-                turn.loan,
-                turn.quantity,
-                turn.now,
-                _write(turn.acked).decode(),
-                len(turn.acked),
-                turn.records,
-                turn.messages,
-                *turn.queues,
+        acked, records = turn.acked, turn.records
+        many = len(records)
+        rows: list[Values] = [
+            *(
+                (self._ACK_WITH_RECORD, *key, *row)
+                for key, row in zip(acked, records, strict=False)
             ),
-        )
+            *((self._ACK, *key) for key in acked[many:]),
+            *((self._SEND, *row) for row in turn.messages),
+        ]
+        if turn.quantity:
+            queues = msgspec.json.encode(turn.queues).decode()
+            take = (turn.number, turn.loan, turn.consumer, turn.quantity, turn.now, queues)
+            rows.append((self._TAKE, *take))
+        width = self._width + 1
+        session.prepare(self._name, self._set_up)
+        session.execute(*self._batch.bind([(*row, *(None,) * (width - len(row))) for row in rows]))
 
     def taken(self, session: Session, turn: Turn) -> tuple[list[Taken] | None, bool]:
         ((taken, parked),) = session.fetch(self._taken, (turn.number, turn.loan))
@@ -127,32 +135,44 @@ class SqliteStep(Step):
             return None, bool(parked)
         return [(one, two, three, raw.encode()) for one, two, three, raw in rows], bool(parked)
 
+    def _bodies(self, queues: int, store: JoinedStore | None) -> dict[int, list[str]]:
+        ack = [
+            (
+                "DELETE FROM umbel_message "
+                "WHERE id = NEW.v2 AND state = 2 AND consumer = NEW.v0 AND loan = NEW.v1"
+            ),
+            _refuse(REFUSED, "changes() = 0"),
+        ]
+        message = ", ".join(f"NEW.v{place}" for place in range(len(COLUMNS)))
+        send = f"INSERT INTO umbel_message ({', '.join(COLUMNS)}) VALUES ({message})"
+        bodies = {self._ACK: ack, self._SEND: [send]}
+        if store is not None:
+            record = [f"NEW.v{3 + place}" for place in range(store.width)]
+            bodies[self._ACK_WITH_RECORD] = [*ack, store.statement(record)]
+        if queues:
+            bodies[self._TAKE] = _take(
+                [f"json_extract(NEW.v5, '$[{place}]')" for place in range(queues)]
+            )
+        return bodies
 
-def _body(dialect: Dialect, queues: Sequence[str], store: JoinedStore | None) -> list[str]:
-    key = ", ".join(dialect.item.format(place=place) for place in range(3))
+
+def _take(queues: Sequence[str]) -> list[str]:
+    """Number, loan, consumer, quantity, now and the JSON array of queues are the values of this kind of row."""
     due = " OR ".join(
-        f"EXISTS (SELECT 1 FROM umbel_message WHERE state = 1 AND queue = NEW.{queue} "
-        "AND moment_ms <= NEW.now)"
+        f"EXISTS (SELECT 1 FROM umbel_message WHERE state = 1 AND queue = {queue} "
+        "AND moment_ms <= NEW.v4)"
         for queue in queues
     )
-    acked = dialect.rows.format(source="NEW.acked")
     return [
         _refuse(
             FENCED,
-            "NEW.consumer IS NOT NULL AND NOT EXISTS (SELECT 1 FROM umbel_consumer "
-            "WHERE number = NEW.number AND id = NEW.consumer AND dead = 0)",
+            "NEW.v2 IS NOT NULL AND NOT EXISTS (SELECT 1 FROM umbel_consumer "
+            "WHERE number = NEW.v0 AND id = NEW.v2 AND dead = 0)",
         ),
-        _refuse(DUE, f"NEW.quantity > 0 AND ({due or '0'})"),
+        _refuse(DUE, due),
         (
-            "DELETE FROM umbel_message WHERE state = 2 "
-            f"AND (consumer, loan, id) IN (SELECT {key} FROM {acked})"
-        ),
-        _refuse(REFUSED, "changes() <> NEW.expected"),
-        *([store.statement("NEW.records")] if store is not None else []),
-        dialect.insert_from("umbel_message", COLUMNS, "NEW.messages", as_bytes=("raw",)),
-        (
-            "UPDATE umbel_message SET state = 2, consumer = NEW.number, loan = NEW.loan, "
-            f"moment_ms = NEW.now WHERE id IN ({_first(queues)})"
+            "UPDATE umbel_message SET state = 2, consumer = NEW.v0, loan = NEW.v1, "
+            f"moment_ms = NEW.v4 WHERE id IN ({_first(queues)})"
         ),
     ]
 
@@ -163,11 +183,9 @@ def _refuse(reason: str, condition: str) -> str:
 
 def _first(queues: Sequence[str]) -> str:
     """A SELECT of the ids that are to be taken."""
-    if not queues:
-        return "NULL"
     one = (
-        "SELECT id, priority FROM umbel_message WHERE state = 0 AND queue = NEW.{queue} "
-        "ORDER BY priority DESC, id LIMIT NEW.quantity"
+        "SELECT id, priority FROM umbel_message WHERE state = 0 AND queue = {queue} "
+        "ORDER BY priority DESC, id LIMIT NEW.v3"
     )
     if len(queues) == 1:
         return one.format(queue=queues[0]).replace("id, priority", "id", 1)
@@ -177,7 +195,7 @@ def _first(queues: Sequence[str]) -> str:
         f"FROM ({one.format(queue=queue)})"
         for place, queue in enumerate(queues)
     )
-    return f"SELECT id FROM ({each}) ORDER BY priority DESC, turn, place LIMIT NEW.quantity"
+    return f"SELECT id FROM ({each}) ORDER BY priority DESC, turn, place LIMIT NEW.v3"
 
 
 _STEPS: dict[str, type[SqliteStep]] = {"sqlite": SqliteStep}

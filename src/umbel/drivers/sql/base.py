@@ -39,12 +39,6 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     skip_locked: bool = False
     #: A SELECT of the members of a JSON array; ``{source}`` stands for the array.
     members: str
-    #: A FROM item that has a row for each member of a JSON array of arrays.
-    rows: str
-    #: The item at ``{place}`` of such a row, as a number or as text.
-    item: str
-    #: The same as bytes.
-    item_bytes: str
 
     def adapt(self, statement: str) -> str:
         """A statement that was written with ``?``, with this database's placeholder."""
@@ -53,19 +47,6 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     def members_of(self, source: str = "?") -> str:
         """``id IN (members_of())``: one bound JSON array instead of many placeholders."""
         return self.members.format(source=source)
-
-    def insert_from(
-        self, table: str, columns: Sequence[str], source: str = "?", as_bytes: Collection[str] = ()
-    ) -> str:
-        """``INSERT INTO table … SELECT …`` of all rows of a JSON array of arrays, one item for each
-        of these columns: any number of rows with one statement and one bound value."""
-        items = (
-            (self.item_bytes if column in as_bytes else self.item).format(place=place)
-            for place, column in enumerate(columns)
-        )
-        names = ", ".join(columns)
-        rows = self.rows.format(source=source)
-        return f"INSERT INTO {table} ({names}) SELECT {', '.join(items)} FROM {rows} WHERE true"
 
 
 class Session(ABC):
@@ -158,12 +139,14 @@ class JoinedStore(Protocol):
     """A store whose rows can be written as part of somebody else's statement in one database."""
 
     driver: SqlDriver
+    #: How many values a row has.
+    width: int
 
-    def pack(self, items: Sequence[Any]) -> str:
-        """The items as a JSON array of rows."""
+    def rows(self, items: Sequence[Any]) -> list[Values]:
+        """The values of these items."""
 
-    def statement(self, source: str) -> str:
-        """The statement that keeps the rows of such an array; ``source`` is the SQL for it."""
+    def statement(self, values: Sequence[str]) -> str:
+        """The statement that keeps one row of these SQL expressions."""
 
     def tidy(self) -> None:
         """Called now and then by who writes this way; does a bounded amount of housekeeping."""

@@ -44,17 +44,18 @@ DIALECT = Dialect(
         "bytes": "BLOB",
     },
     members="SELECT value FROM json_each({source})",
-    rows="json_each({source})",
-    item="json_extract(value, '$[{place}]')",
-    item_bytes="CAST(json_extract(value, '$[{place}]') AS BLOB)",
 )
 
+#: The first SQLite that knows UPDATE … FROM.
+_OLDEST = (3, 33)
 #: Pages in the write-ahead log after which a commit moves them into the file.
 _CHECKPOINT = 4000
 #: Bytes of log that are kept for reuse.
 _LOG_LIMIT = 64 * 1024 * 1024
 #: Unused pages that are worth giving back, and how many at a time.
 _MUCH_UNUSED, _RECLAIM = 4096, 500
+#: Compiled statements that a connection keeps.
+_STATEMENTS = 256
 #: Seconds to wait for a thread in the middle of a transaction before its connection is closed.
 _PATIENCE = 5.0
 
@@ -115,6 +116,10 @@ class SqliteDriver(SqlDriver):
     dialect = DIALECT
 
     def __init__(self, url: str, options: Mapping[str, Any] | None = None) -> None:
+        if sqlite3.sqlite_version_info < _OLDEST:
+            raise ImproperlyConfigured(
+                f"SQLite {sqlite3.sqlite_version} is too old: {'.'.join(map(str, _OLDEST))} is needed"
+            )
         self.url = parse_url(url, options or {})
         self.display_url = f"sqlite:///{self.url.path}"
         self.database = f"sqlite:{self.url.path.resolve()}"
@@ -189,7 +194,11 @@ class SqliteDriver(SqlDriver):
             self._create()
             try:
                 raw = sqlite3.connect(
-                    self.url.path, timeout=0.0, isolation_level=None, check_same_thread=False
+                    self.url.path,
+                    timeout=0.0,
+                    isolation_level=None,
+                    check_same_thread=False,
+                    cached_statements=_STATEMENTS,
                 )
             except sqlite3.Error as error:
                 raise explain(error, self.url.path) from error

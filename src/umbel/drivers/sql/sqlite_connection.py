@@ -61,6 +61,8 @@ class SqliteConnection(Session):
             return self.raw.execute(statement, values).rowcount
         except sqlite3.Error as error:
             return self._again(error, statement, values).rowcount
+        except UnicodeEncodeError:
+            return self.execute(statement, [_whole(value) for value in values])
 
     def execute_many(self, statement: str, rows: Iterable[Values]) -> int:
         self.commits += 1
@@ -74,6 +76,8 @@ class SqliteConnection(Session):
             return self.raw.execute(statement, values).fetchall()
         except sqlite3.Error as error:
             return self._again(error, statement, values).fetchall()
+        except UnicodeEncodeError:
+            return self.fetch(statement, [_whole(value) for value in values])
 
     def prepare(self, name: str, statements: Iterable[str]) -> None:
         if name not in self._prepared:
@@ -139,3 +143,8 @@ def file_of(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return status.st_dev, status.st_ino
+
+
+def _whole(value: Any) -> Any:
+    """Text without halves of surrogate pairs, which UTF-8 cannot write."""
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
