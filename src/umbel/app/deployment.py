@@ -43,7 +43,7 @@ def worker_values(
         "result_extended": conf.result_extended,
         "pool": "solo" if pool == "solo" else "prefork",
         "concurrency": 1 if pool == "solo" else concurrency or conf.worker_concurrency or _cores(),
-        "prefetch": conf.worker_prefetch_multiplier,
+        "prefetch": conf.worker_prefetch_multiplier or None,
         "time_limit": conf.task_time_limit,
         "soft_time_limit": conf.task_soft_time_limit,
         "max_jobs_per_child": conf.worker_max_tasks_per_child,

@@ -99,7 +99,7 @@ class Fields:
         task_queue_max_priority: Slot[int | None, int | str | None]
         worker_concurrency: Slot[int | None, int | str | None]
         worker_pool: Slot[str | type, str | type | None]
-        worker_prefetch_multiplier: Slot[int, int | str | None]
+        worker_prefetch_multiplier: Slot[int | None, int | str | None]
         worker_max_tasks_per_child: Slot[int | None, int | str | None]
         worker_hijack_root_logger: Slot[bool, bool | int | str | None]
         worker_log_format: Slot[str, str | None]

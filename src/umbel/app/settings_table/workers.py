@@ -48,10 +48,11 @@ WORKERS = (
     Setting(
         "worker_prefetch_multiplier",
         WHOLE,
-        4,
+        None,
         USED,
         "CELERYD_PREFETCH_MULTIPLIER",
-        "Most messages fetched ahead for each slot; how many it takes for 50 ms of work is found out. 0: as many as that takes.",
+        "Messages kept at hand for each slot. Unset or 0: about 50 ms of work, found out while running.",
+        celery=4,
     ),
     Setting(
         "worker_max_tasks_per_child",
