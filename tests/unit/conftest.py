@@ -1,4 +1,4 @@
-"""An app on a memory broker of its own, and the app that was current is current again afterwards."""
+"""An app on a memory broker of its own; afterwards the same app is current as before."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from uuid import uuid4
 import pytest
 
 from umbel import Celery, Umbel
+from umbel.app import shared
 from umbel.brokers.base import Settlement, Verdict
 from umbel.current import existing_app, set_current_app
 
@@ -16,7 +17,10 @@ MakeApp = Callable[..., Any]
 
 
 @pytest.fixture(autouse=True)
-def _current_app_is_restored() -> Iterator[None]:
+def _nothing_is_shared_between_tests(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(shared, "_tasks", {})
+    monkeypatch.setattr(shared, "_apps", type(shared._apps)())
+    monkeypatch.setattr(shared, "_integrations", [])
     before = existing_app()
     set_current_app(None)
     yield

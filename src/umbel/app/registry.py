@@ -44,7 +44,7 @@ class TaskRegistry(dict[str, "Task[..., Any]"]):
         if not name:
             raise ImproperlyConfigured(f"{task!r} has no name; give it one: name = '...'")
         present = self.get(name)
-        if present is not None and present is not task and _identity(present) != _identity(task):
+        if present is not None and present is not task and not _same(present, task):
             problem = (
                 f"Two tasks are called {name!r}: {place(_source(present))} and {place(_source(task))}; "
                 "rename one, or give it a name of its own: name='...'"
@@ -75,9 +75,15 @@ def _source(task: Task[..., Any]) -> Any:
     return inspect.unwrap(task.__wrapped__) if hasattr(task, "__wrapped__") else type(task)
 
 
-def _identity(task: Task[..., Any]) -> tuple[str, str]:
-    # The file, not the module: what runs as __main__ is imported once more under its own name.
-    source = _source(task)
+def _same(one: Task[..., Any], other: Task[..., Any]) -> bool:
+    """The same code declared again: a module that was reloaded, or that runs as ``__main__`` and was
+    imported once more under its own name."""
+    first, second = _source(one), _source(other)
+    if getattr(first, "__qualname__", first) != getattr(second, "__qualname__", second):
+        return False
+    return bool(first.__module__ == second.__module__ or _file(first) == _file(second))
+
+
+def _file(source: Any) -> str:
     code = getattr(source, "__code__", None)
-    file = code.co_filename if code is not None else source.__module__
-    return file, getattr(source, "__qualname__", repr(source))
+    return str(source.__module__ if code is None else code.co_filename)

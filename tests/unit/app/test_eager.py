@@ -1,0 +1,282 @@
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from umbel import Task, Umbel
+from umbel.exceptions import (
+    EncodeError,
+    Ignore,
+    MaxRetriesExceededError,
+    Reject,
+    Retry,
+    UnknownOption,
+)
+from umbel.result import EagerResult
+
+
+@pytest.fixture
+def eager(app):
+    app.conf.task_always_eager = True
+    return app
+
+
+class Heard(Task):
+    """Writes down which handlers are called with what."""
+
+    heard: list
+
+    def __init__(self):
+        self.heard = []
+
+    def before_start(self, task_id, args, kwargs):
+        self.heard.append(("before", args, kwargs))
+
+    def on_success(self, retval, task_id, args, kwargs):
+        self.heard.append(("success", retval))
+
+    def on_retry(self, exc, task_id, args, kwargs, einfo):
+        self.heard.append(("retry", type(exc).__name__))
+
+    def on_failure(self, exc, task_id, args, kwargs, einfo):
+        self.heard.append(("failure", type(exc).__name__, "Traceback" in str(einfo)))
+
+    def after_return(self, status, retval, *rest):
+        self.heard.append(("after", status, rest[-1] is None))
+
+
+def test_apply_runs_the_task_here(app):
+    @app.task
+    def add(x, y):
+        return x + y
+
+    result = add.apply((2,), {"y": 3}, task_id="my-id")
+
+    assert isinstance(result, EagerResult)
+    assert (result.id, result.state, result.get(), result.name) == ("my-id", "SUCCESS", 5, add.name)
+
+
+def test_it_sees_a_request_as_in_a_worker(app):
+    @app.task(bind=True)
+    def itself(self, x):
+        request = self.request
+        return [
+            request.is_eager,
+            request.called_directly,
+            request.retries,
+            request.args,
+            request.tenant,
+            request.headers,
+            request.delivery_info["is_eager"],
+            request.root_id == request.id,
+        ]
+
+    found = itself.apply((1,), headers={"tenant": "blue"}, retries=2).get()
+
+    assert found == [True, False, 2, [1], "blue", {"tenant": "blue"}, True, True]
+
+
+def test_arguments_pass_through_the_serializer(app):
+    kind = app.task(lambda x: type(x).__name__, name="kind")
+
+    assert kind.apply(((1, 2),)).get() == "list"
+    with pytest.raises(EncodeError, match=r"args\[0\]"):
+        kind.apply((object(),))
+
+
+def test_a_lenient_app_hands_arguments_to_apply_as_they_are_and_checks_those_of_delay(celery):
+    kind = celery.task(lambda x: type(x).__name__, name="kind")
+
+    assert kind.apply((object(),)).get() == "object"
+    celery.conf.task_always_eager = True
+    with pytest.raises(EncodeError):
+        kind.delay(object())
+
+
+def test_always_eager_runs_instead_of_sending(eager):
+    seen = []
+    task = eager.task(lambda x: seen.append(x), name="x")
+
+    result = task.delay(1)
+
+    assert isinstance(result, EagerResult)
+    assert seen == [1]
+
+
+def test_it_is_switched_at_any_time_and_needs_no_broker():
+    app = Umbel("proj", broker="redis://127.0.0.1:1/0", backend="disabled")
+    task = app.task(lambda x: x, name="x")
+    app.conf.task_always_eager = True
+
+    assert task.delay(1).get() == 1
+    assert task.apply_async((2,), countdown=60, queue="far", priority=3).get() == 2
+    assert [result.get() for result in task.delay_many([(3,), (4,)])] == [3, 4]
+    assert app.send_task("x", (5,)).get() == 5
+
+
+def test_options_and_arguments_are_checked_as_when_sending(eager):
+    task = eager.task(lambda x: x, name="x")
+
+    with pytest.raises(TypeError):
+        task.delay()
+    with pytest.raises(UnknownOption):
+        task.apply_async((1,), coutdown=1)
+
+
+def test_an_overridden_apply_is_called(eager):
+    class Own(Task):
+        def apply(self, *args, **options):
+            return "applied", options["task_id"]
+
+    assert eager.task(lambda: None, name="x", base=Own).apply_async(task_id="i") == ("applied", "i")
+
+
+def test_an_error_is_the_result_or_is_raised(app, caplog):
+    @app.task
+    def broken():
+        raise ValueError("no")
+
+    result = broken.apply()
+
+    assert (result.state, repr(result.result)) == ("FAILURE", "ValueError('no')")
+    assert "broken" in result.traceback
+    with pytest.raises(ValueError, match="no"):
+        result.get()
+    with pytest.raises(ValueError, match="no"):
+        broken.apply(throw=True)
+    app.conf.task_eager_propagates = True
+    with pytest.raises(ValueError, match="no"):
+        broken.apply()
+    assert broken.apply(throw=False).failed()
+    assert "raised ValueError('no')" in caplog.text
+
+
+def test_an_expected_error_is_not_logged(app, caplog):
+    @app.task(throws=(KeyError,))
+    def broken():
+        raise KeyError("no")
+
+    with caplog.at_level(logging.ERROR):
+        assert broken.apply().failed()
+
+    assert caplog.text == ""
+
+
+def test_retries_run_here_and_now(app):
+    @app.task(bind=True, base=Heard, max_retries=3)
+    def flaky(self, x):
+        if self.request.retries < 2:
+            raise self.retry(exc=KeyError(x), countdown=3600)
+        return self.request.retries, x
+
+    assert flaky.apply((7,)).get() == (2, 7)
+    assert [entry[0] for entry in flaky.heard] == [
+        "before", "retry", "before", "retry", "before", "success", "after",
+    ]  # fmt: skip
+    assert flaky.heard[1] == ("retry", "KeyError")
+
+
+def test_the_next_run_may_have_other_arguments(app):
+    @app.task(bind=True)
+    def flaky(self, x):
+        if x:
+            raise self.retry(args=(x - 1,))
+        return x
+
+    assert flaky.apply((2,)).get() == 0
+
+
+def test_automatic_retries_run_here_too(app):
+    @app.task(bind=True, autoretry_for=(ValueError,), retry_backoff=True, max_retries=2)
+    def flaky(self):
+        raise ValueError(self.request.retries)
+
+    assert flaky.apply().result.args == (2,)
+
+
+def test_too_many_retries_are_a_failure(app):
+    @app.task(bind=True, max_retries=1)
+    def hopeless(self):
+        raise self.retry()
+
+    result = hopeless.apply()
+
+    assert result.state == "FAILURE"
+    assert isinstance(result.result, MaxRetriesExceededError)
+
+
+def test_handlers_hear_of_success_and_failure(app):
+    @app.task(base=Heard)
+    def check(x):
+        if not x:
+            raise ValueError("no")
+        return x
+
+    check.apply((1,))
+    check.apply((0,))
+
+    assert check.heard == [
+        ("before", [1], {}),
+        ("success", 1),
+        ("after", "SUCCESS", True),
+        ("before", [0], {}),
+        ("failure", "ValueError", True),
+        ("after", "FAILURE", False),
+    ]
+
+
+def test_before_start_may_end_the_run(app):
+    class Guarded(Task):
+        def before_start(self, task_id, args, kwargs):
+            raise self.retry(countdown=0) if not self.request.retries else Ignore
+
+    assert app.task(lambda: None, name="x", base=Guarded).apply().state == "IGNORED"
+
+
+@pytest.mark.parametrize(
+    ("raised", "state"),
+    [(Ignore(), "IGNORED"), (Reject("no"), "REJECTED"), (Retry("later"), "RETRY")],
+)
+def test_control_flow_ends_the_run_in_its_own_state(app, raised, state):
+    @app.task
+    def leave():
+        raise raised
+
+    result = leave.apply()
+
+    assert (result.state, result.result) == (state, raised)
+    assert result.get() is raised
+
+
+def test_results_are_stored_where_that_is_wanted(app):
+    @app.task(bind=True, store_eager_result=True)
+    def stored(self, fail):
+        self.update_state(state="PROGRESS", meta={"done": 1})
+        if fail:
+            raise ValueError("no")
+        return 1
+
+    done, failed = stored.apply((False,)), stored.apply((True,))
+
+    assert app.AsyncResult(done.id).get(timeout=1) == 1
+    with pytest.raises(ValueError, match="no"):
+        app.AsyncResult(failed.id).get(timeout=1)
+
+
+def test_otherwise_nothing_is_stored(app):
+    @app.task(bind=True)
+    def unstored(self):
+        self.update_state(state="PROGRESS", meta={"done": 1})
+
+    result = unstored.apply()
+    app.conf.task_store_eager_result = True
+    ignored = unstored.apply(ignore_result=True)
+
+    assert not app.AsyncResult(result.id).exists()
+    assert not app.AsyncResult(ignored.id).ready()
+
+
+def test_callbacks_are_refused(app):
+    with pytest.raises(TypeError, match="link and link_error"):
+        app.task(lambda: None, name="x").apply(link=object())
