@@ -76,14 +76,17 @@ def stop(_number: int, _frame: FrameType | None) -> None:
 
 def run_for_people(options: argparse.Namespace) -> int:
     port = options.port or find_port(preferred=8000)
-    with running(HERE / "data", port, quiet=False) as (address, children):
-        print(
-            f"\n  The demonstration runs at {address}\n"
-            "  Open it in a browser, upload a log or a table, or use the sample.\n"
-            "  Ctrl-C here stops the web server and the worker.\n",
-            flush=True,
-        )
+    with running(Path(os.environ.get("DEMO_DATA_DIR", HERE / "data")), port, quiet=False) as (
+        address,
+        children,
+    ):
         try:
+            print(
+                f"\n  The demonstration runs at {address}\n"
+                "  Open it in a browser, upload a log or a table, or use the sample.\n"
+                "  Ctrl-C here stops the web server and the worker.\n",
+                flush=True,
+            )
             while True:
                 for child in children:
                     child.check()

@@ -9,7 +9,8 @@ from django.utils import timezone
 from analysis.errors import UnreadableFile
 from analysis.models import Upload
 from analysis.tasks import analyse
-from umbel.result import AsyncResult
+from umbel import AsyncResult
+from umbel.states import READY_STATES
 
 __all__ = ["describe"]
 
@@ -20,26 +21,26 @@ _PATIENCE = 3.0
 def describe(upload: Upload) -> dict[str, Any]:
     """State, step, share done, result or error: everything that may change while one waits."""
     result: AsyncResult[Any] = analyse.AsyncResult(upload.task_id)
-    state, value = result.state, result.result
+    state = result.state
+    # Asked for after the state: the task may have ended in between, and then this is its result.
+    value = result.result
     waited = (timezone.now() - upload.created_at).total_seconds()
     description: dict[str, Any] = {
         "state": state,
-        "ready": state in {"SUCCESS", "FAILURE", "REVOKED"},
-        "step": "Waiting for a worker",
+        "ready": state in READY_STATES,
+        "step": "Starting",
         "percent": None,
         "no_worker": state == "PENDING" and waited > _PATIENCE,
     }
-    if state == "PROGRESS":
-        description |= {
-            "step": value["step"],
-            "percent": round(100 * value["done"] / max(value["total"], 1)),
-        }
+    if state == "PENDING":
+        description |= {"step": "Waiting for a worker"}
     elif state == "SUCCESS":
         description |= {"step": "Done", "percent": 100, "report": value}
-    elif state in {"FAILURE", "REVOKED"}:
+    elif state in READY_STATES:
         description |= {"step": "Failed", "error": _explain(value)}
-    elif state != "PENDING":
-        description |= {"step": "Starting"}
+    elif isinstance(value, dict) and "step" in value:
+        percent = round(100 * value["done"] / max(value["total"], 1))
+        description |= {"step": value["step"], "percent": percent}
     return description
 
 

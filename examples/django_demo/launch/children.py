@@ -48,6 +48,7 @@ class Child:
         self._command = command
         self._environment = environment
         self._lines: deque[str] = deque(maxlen=_LINES_KEPT)
+        self._listener: threading.Thread | None = None
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
@@ -77,10 +78,15 @@ class Child:
             with suppress(ProcessLookupError):  # nothing of it is left, as it should be
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
+            if self._listener is not None:
+                self._listener.join()
+            if self._process.stdout is not None:
+                self._process.stdout.close()
 
     def listen(self, *, quiet: bool) -> None:
         """Begin to read what it says; ``quiet`` keeps it for error messages only."""
-        threading.Thread(target=self._listen, args=(quiet,), daemon=True).start()
+        self._listener = threading.Thread(target=self._listen, args=(quiet,), daemon=True)
+        self._listener.start()
 
     def _listen(self, quiet: bool) -> None:
         assert self._process.stdout is not None

@@ -56,11 +56,12 @@ class Visitor:
 
     def upload(self, path: Path) -> str:
         """Send a file with the form; the address of the job's page."""
+        name = path.name.replace('"', "%22")  # as browsers do
         boundary = uuid.uuid4().hex
         head = (
             f'--{boundary}\r\nContent-Disposition: form-data; name="csrfmiddlewaretoken"\r\n\r\n'
             f"{self._token()}\r\n--{boundary}\r\nContent-Disposition: form-data; "
-            f'name="file"; filename="{urllib.parse.quote(path.name)}"\r\n'
+            f'name="file"; filename="{name}"\r\n'
             "Content-Type: application/octet-stream\r\n\r\n"
         ).encode()
         tail = f"\r\n--{boundary}--\r\n".encode()
