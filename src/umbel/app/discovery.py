@@ -113,7 +113,12 @@ def _in_module(module: ModuleType) -> Umbel | None:
         found = vars(module).get(name)
         if isinstance(found, Umbel):
             return found
-    apps = {name: found for name, found in vars(module).items() if isinstance(found, Umbel)}
+    # What only stands for the current app is none of the module's own.
+    apps = {
+        name: found
+        for name, found in vars(module).items()
+        if issubclass(type(found), Umbel)
+    }
     if len({id(app) for app in apps.values()}) > 1:
         raise ImproperlyConfigured(
             f"{module.__name__} has several apps: {', '.join(sorted(apps))}; say which: "

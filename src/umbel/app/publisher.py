@@ -14,15 +14,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from umbel.app.terms import Conditions, Terms
 from umbel.brokers.base import Broker
 from umbel.current import context_of, current_context, current_task, outermost_task, running
 from umbel.exceptions import EncodeError, MessageTooLarge
-from umbel.message.body import decode_body, encode_body
-from umbel.message.headers import make_id
+from umbel.message.body import Content, decode_body, encode_body
+from umbel.message.headers import make_id, make_ids
 from umbel.message.message import DELIVERIES, Message
 from umbel.message.protocol import resend
 from umbel.message.representation import represent
+from umbel.message.stencil import Stencil
 from umbel.result.async_result import AsyncResult
 
 if TYPE_CHECKING:
@@ -94,18 +97,51 @@ class Publisher:
         parent = None if running() is None else _parent()
         results: list[AsyncResult[Any]] = []
         waiting = iter(calls)
-        conditions = self._conditions
-        terms: Terms | None = None
         while chunk := list(islice(waiting, _CHUNK)):
-            messages = []
-            for args, kwargs in chunk:
-                if terms is None or conditions.router.dynamic:
-                    terms = conditions.terms(task.name, args, kwargs, options, task)
-                messages.append(self._message(terms, make_id(), args, kwargs, parent))
-            assert terms is not None
+            args, kwargs = chunk[0]
+            terms = self._conditions.terms(task.name, args, kwargs, options, task)
+            if self._conditions.router.dynamic or terms.singular:
+                messages, last = [], terms
+                for args, kwargs in chunk:
+                    last = self._conditions.terms(task.name, args, kwargs, options, task)
+                    messages.append(self._message(last, make_id(), args, kwargs, parent))
+            else:
+                messages = self._alike(terms, chunk, parent)
             self.hand_over(messages, terms.timeout)
             results += [self._result(terms, message, parent) for message in messages]
         return results
+
+    def _alike(
+        self,
+        terms: Terms,
+        calls: Sequence[tuple[Sequence[Any], Mapping[str, Any]]],
+        parent: Context | None,
+    ) -> list[Message]:
+        """Messages of calls that differ in nothing but their arguments: the first one made as
+        always, the others through its stencil."""
+        ids = make_ids(len(calls))
+        first = self._message(terms, ids[0], *calls[0], parent)
+        messages, stencil = [first], Stencil(first)
+        own_root = first.headers["root_id"] == first.id
+        for task_id, (args, kwargs) in zip(ids[1:], calls[1:], strict=True):
+            body = self._body(terms, args, kwargs)[0]
+            headers = first.headers.copy()
+            headers["id"] = task_id
+            if own_root:
+                headers["root_id"] = task_id
+            headers["argsrepr"] = shown = represent(args)
+            headers["kwargsrepr"] = named = represent(kwargs)
+            messages.append(
+                replace(
+                    first,
+                    headers=headers,
+                    body=body,
+                    correlation_id=task_id,
+                    delivery_tag=task_id,
+                    written=stencil.write(task_id, body, shown, named),
+                )
+            )
+        return messages
 
     def hand_over(self, messages: Sequence[Message], timeout: float | None = None) -> None:
         """Give these messages to the broker; ``OperationalError`` when it does not take them."""
@@ -185,17 +221,7 @@ class Publisher:
         kwargs: Mapping[str, Any],
         parent: Context | None,
     ) -> Message:
-        try:
-            body, content_type, encoding, compression = encode_body(
-                args, kwargs, None, terms.serializer, terms.compression
-            )
-        except EncodeError as error:
-            raise EncodeError(f"{terms.name}: {error}") from error
-        if len(body) > self._largest:
-            raise MessageTooLarge(
-                f"{terms.name}: the arguments are {len(body)} bytes; message_max_size is "
-                f"{self._largest}. Store them somewhere and send the place"
-            )
+        body, content_type, encoding, compression = self._body(terms, args, kwargs)
         headers = terms.headers.copy()
         headers["id"] = task_id
         headers["root_id"] = headers["root_id"] or task_id
@@ -226,6 +252,18 @@ class Publisher:
             delivery_mode=terms.delivery_mode,
             properties=terms.properties,
         )
+
+    def _body(self, terms: Terms, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Content:
+        try:
+            content = encode_body(args, kwargs, None, terms.serializer, terms.compression)
+        except EncodeError as error:
+            raise EncodeError(f"{terms.name}: {error}") from error
+        if len(content[0]) > self._largest:
+            raise MessageTooLarge(
+                f"{terms.name}: the arguments are {len(content[0])} bytes; message_max_size is "
+                f"{self._largest}. Store them somewhere and send the place"
+            )
+        return content
 
     def _inherit(self, headers: dict[str, Any], parent: Context) -> None:
         """What a task that another task sends has from it."""

@@ -171,9 +171,8 @@ class Task(Generic[P, R]):
         app = self._app or current_app()
         if self.overrides("apply_async") or app.conf.task_always_eager:
             return [self.apply_async(args, kwargs, **options) for args, kwargs in calls]
-        checked = (_arguments(self, args, kwargs) for args, kwargs in calls)
-        if self.typing or (self.typing is None and app.strict_typing):
-            checked = (self._fitting(args, kwargs) for args, kwargs in checked)
+        strict = self.typing or (self.typing is None and app.strict_typing)
+        checked = (self._fitting(args, kwargs, strict=strict) for args, kwargs in calls)
         sent: list[AsyncResult[R]] = app.publisher.send_many(self, checked, options)
         return sent
 
@@ -231,8 +230,11 @@ class Task(Generic[P, R]):
             self.ignore_result,
         )
 
-    def _fitting(self, args: Any, kwargs: Any) -> tuple[Any, Any]:
-        self.__header__(*args, **kwargs)
+    def _fitting(self, args: Any, kwargs: Any, *, strict: bool) -> tuple[Any, Any]:
+        if type(args) is not tuple or type(kwargs) is not dict:
+            args, kwargs = _arguments(self, args, kwargs)
+        if strict:
+            self.__header__(*args, **kwargs)
         return args, kwargs
 
     def shadow_name(

@@ -71,6 +71,14 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     counted: bool = True
     result_cls: Any = None
 
+    @property
+    def singular(self) -> bool:
+        """Whether messages of these terms differ in more than ids and arguments, or may not."""
+        said = self.headers
+        return bool(
+            self.compression or self.correlation_id or said["argsrepr"] or said["kwargsrepr"]
+        )
+
 
 class RetryTerms(msgspec.Struct, frozen=True, kw_only=True):
     """What changes when a message is sent again; None: as before."""

@@ -19,7 +19,9 @@ from umbel.message.protocol import encode
 __all__ = ["Stencil"]
 
 # Nothing that JSON would escape; of no length that a real part could have by chance.
-_ID, _ARGS, _KWARGS, _BODY = (f"<umbel:{part}:stencil>" for part in ("id", "args", "kwargs", "body"))
+_ID, _ARGS, _KWARGS, _BODY = (
+    f"<umbel:{part}:stencil>" for part in ("id", "args", "kwargs", "body")
+)
 _HOLES = re.compile(
     f'("{_ARGS}"|"{_KWARGS}"|{_ID}|{b2a_base64(_BODY.encode(), newline=False).decode()})'.encode()
 )
