@@ -116,7 +116,7 @@ def _request(
         timelimit=[options.get("time_limit"), options.get("soft_time_limit")],
         hostname=socket.gethostname(),
         ignore_result=task.ignore_result if ignored is None else ignored,
-        headers=own or None,
+        headers={name: own[name] for name in own if not hasattr(Context, name)} or None,
         delivery_info={
             "is_eager": True,
             "exchange": options.get("exchange"),

@@ -194,17 +194,10 @@ class Task(Generic[P, R]):
         if link or link_error:
             raise TypeError(f"{self.name}: link and link_error are not supported by this version")
         args, kwargs = _arguments(self, args, kwargs)
-        extra = {"logfile": logfile, "loglevel": loglevel}
         return eager.apply(
-            self,
-            args,
-            kwargs,
-            task_id=task_id,
-            retries=retries or 0,
-            throw=throw,
-            headers={**(headers or {}), **{key: extra[key] for key in extra if extra[key]}},
-            options=options,
-        )
+            self, args, kwargs, task_id=task_id, retries=retries or 0, throw=throw,
+            headers={"logfile": logfile, "loglevel": loglevel, **(headers or {})}, options=options,
+        )  # fmt: skip
 
     def __header__(self, *args: Any, **kwargs: Any) -> None:
         """Raise ``TypeError`` when the function cannot be called like this."""
@@ -217,18 +210,12 @@ class Task(Generic[P, R]):
 
     def said(self) -> tuple[Any, ...]:
         """What the task says about sending it, as one value that can be compared."""
+        queue, exchange = self.queue, self.exchange
         return (
-            self.name,
-            self.queue if self.queue is None else str(self.queue),
-            self.exchange if self.exchange is None else str(self.exchange),
-            self.routing_key,
-            self.priority,
-            self.expires,
-            self.delivery_mode,
-            self.serializer,
-            self.compression,
-            self.ignore_result,
-        )
+            self.name, queue and str(queue), exchange and str(exchange), self.routing_key,
+            self.priority, self.expires, self.delivery_mode,
+            self.serializer, self.compression, self.ignore_result,
+        )  # fmt: skip
 
     def _fitting(self, args: Any, kwargs: Any, *, strict: bool) -> tuple[Any, Any]:
         if type(args) is not tuple or type(kwargs) is not dict:

@@ -174,7 +174,8 @@ def test_arguments_that_are_too_large_are_refused(app, add):
 
 def test_an_unknown_option_of_a_call_is_an_error(add):
     with pytest.raises(
-        UnknownOption, match=r"a call of proj\.add has no option 'coutdown'; did you mean 'countdown'"
+        UnknownOption,
+        match=r"a call of proj\.add has no option 'coutdown'; did you mean 'countdown'",
     ):
         add.apply_async((1,), coutdown=5)
 
