@@ -214,6 +214,7 @@ class ConsumerLoop:
 
     def _refuse(self, delivery: Delivery, verdict: Verdict, reason: str) -> None:
         self._submitted += 1
+        self.batch.observe(0.0)
         self._ended.append(Settlement(delivery=delivery, verdict=verdict, reason=reason))
 
     def _unpark(self) -> None:

@@ -32,11 +32,16 @@ LOG_UNKNOWN = (
 )
 
 
+#: Seconds before the same name is complained about again.
+SAY_AGAIN = 60.0
+
+
 class LogLines:
     """Subscribes to the events that the present log levels would show."""
 
     def __init__(self, emitter: Emitter) -> None:
         self.emitter = emitter
+        self._quiet_until: dict[str, float] = {}
 
     def subscribe(self) -> None:
         """Call it after logging has been set up: levels decide what is subscribed to."""
@@ -99,7 +104,10 @@ class LogLines:
         _line(logging.INFO, LOG_REVOKED, name=event.name, id=event.id, reason=reason)
 
     def parked(self, event: types.TaskParked) -> None:
-        _line(logging.ERROR, LOG_UNKNOWN, name=event.name, id=event.id)
+        # A producer that is ahead of its workers sends thousands: one line for each name will do.
+        if event.timestamp >= self._quiet_until.get(event.name, 0.0):
+            self._quiet_until[event.name] = event.timestamp + SAY_AGAIN
+            _line(logging.ERROR, LOG_UNKNOWN, name=event.name, id=event.id)
 
     def undecodable(self, event: types.MessageUndecodable) -> None:
         lifecycle.error(
