@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import functools
-import inspect
 
 import pytest
 from hypothesis import given
@@ -82,9 +81,9 @@ def test_a_wrapper_is_judged_by_what_it_wraps():
     args=st.lists(st.integers(), max_size=5),
     kwargs=st.dictionaries(st.sampled_from(["a", "b", "c", "key", "z"]), st.integers()),
 )
-def test_the_quick_check_says_what_inspect_says(function, args, kwargs):
+def test_the_check_says_what_a_call_would_say(function, args, kwargs):
     try:
-        inspect.signature(function).bind(*args, **kwargs)
+        function(*args, **kwargs)
         expected = True
     except TypeError:
         expected = False
