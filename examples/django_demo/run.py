@@ -57,7 +57,9 @@ def parse_arguments() -> argparse.Namespace:
         "--file", type=Path, help="with --once: upload this file instead of using the sample"
     )
     parser.add_argument(
-        "--port", type=int, help="port of the web server (default: 8000, or a free one)"
+        "--port",
+        type=int,
+        help="port of the web server (default: 8000 if it is free; 0: any free one)",
     )
     options = parser.parse_args()
     if options.file is not None and not options.once:
@@ -75,7 +77,7 @@ def stop(_number: int, _frame: FrameType | None) -> None:
 
 
 def run_for_people(options: argparse.Namespace) -> int:
-    port = options.port or find_port(preferred=8000)
+    port = find_port(preferred=8000) if options.port is None else options.port or find_port()
     with running(Path(os.environ.get("DEMO_DATA_DIR", HERE / "data")), port, quiet=False) as (
         address,
         children,

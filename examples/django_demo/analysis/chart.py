@@ -59,7 +59,7 @@ def _columns(bars: Sequence[tuple[str, int]], top: int, unit: str) -> list[str]:
         parts.append(
             f'<rect class="bar" x="{left + gap / 2:.1f}" width="{slot - gap:.1f}"'
             f' y="{_HEIGHT - _BOTTOM - height:.1f}" height="{height:.1f}">'
-            f"<title>{escape(label)}: {count:,} {escape(unit)}</title></rect>"
+            f"<title>{escape(label)} · {escape(unit)}: {count:,}</title></rect>"
         )
         if number % every == 0:
             parts.append(

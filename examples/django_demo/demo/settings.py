@@ -67,6 +67,27 @@ DATABASES = {
     },
 }
 
+# Requests on the terminal, without the pages that ask how far a job is.
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "filters": {
+        "no_polls": {
+            "()": "django.utils.log.CallbackFilter",
+            "callback": lambda record: "/state.json" not in record.getMessage(),
+        },
+    },
+    "formatters": {"server": {"()": "django.utils.log.ServerFormatter", "format": "%(message)s"}},
+    "handlers": {
+        "server": {
+            "class": "logging.StreamHandler",
+            "filters": ["no_polls"],
+            "formatter": "server",
+        },
+    },
+    "loggers": {"django.server": {"handlers": ["server"], "level": "INFO", "propagate": False}},
+}
+
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True

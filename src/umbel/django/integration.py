@@ -2,8 +2,8 @@
 
 ``connect_project`` is called when Django is ready. A project that defines an app of its own keeps it;
 any other gets one that reads Django's settings (``CELERY_…``, and ``UMBEL_…``, which wins). Either
-way every app learns where the project keeps its files, which packages may have tasks, how its
-workers treat connections, and when a test changes a setting. Knows nothing of commands.
+way every app learns where the project keeps its files, which packages may have tasks, what its
+tasks can do, how its workers treat connections, and when a test changes a setting. Knows nothing of commands.
 """
 
 from __future__ import annotations
@@ -25,8 +25,10 @@ from django.core.signals import setting_changed
 
 from umbel.app.app import Umbel
 from umbel.app.shared import integrate
+from umbel.app.task import Task
 from umbel.current import current_app, existing_app, is_default, set_default_factory
 from umbel.django.connections import FreshConnections, leave_inherited_connections
+from umbel.django.task import DjangoTask
 from umbel.exceptions import ImproperlyConfigured
 
 __all__ = ["connect_project", "make_project_app", "set_up_project"]
@@ -114,6 +116,8 @@ def _join(app: Umbel) -> None:
         app.default_directory = _base_directory
     if app.default_packages is None:
         app.default_packages = _packages
+    if app.task_cls is None and app.Task is Task:
+        app.Task = DjangoTask
     app.middlewares.append(FreshConnections)
     app.process_started.append(leave_inherited_connections(os.getpid()))
 

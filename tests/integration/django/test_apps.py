@@ -26,6 +26,14 @@ def test_a_project_with_an_app_keeps_it(project: Project) -> None:
     assert project.evaluate(NAME_AND_QUEUE, **OURS) == ["ours-by-hand", "ours"]
 
 
+def test_a_project_with_a_task_class_keeps_it(project: Project) -> None:
+    settings = {"DJANGO_SETTINGS_MODULE": "ours.settings"}
+    names = "[type(app.tasks['orders.tasks.add']).__name__, app.Task.__name__]"
+
+    assert project.evaluate(f"(app.import_modules(), {names})[1]") == ["DjangoTask"] * 2
+    assert project.evaluate(f"(app.import_modules(), {names})[1]", **settings) == ["OurTask"] * 2
+
+
 def test_an_app_that_the_project_forgot_to_import_is_found(project: Project) -> None:
     settings = {"DJANGO_SETTINGS_MODULE": "forgotten.settings.production"}
 

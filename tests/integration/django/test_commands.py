@@ -163,4 +163,4 @@ def test_the_projects_own_test_suite_passes(project: Project) -> None:
     done = project.manage("test", "orders")
 
     assert done.returncode == 0, done.stderr
-    assert "Ran 5 tests" in done.stderr
+    assert "Ran 8 tests" in done.stderr

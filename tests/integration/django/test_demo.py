@@ -74,7 +74,7 @@ def read(url: str) -> str:
 @contextmanager
 def demonstration(folder: Path) -> Iterator[Site]:
     process = subprocess.Popen(
-        [sys.executable, str(DEMO / "run.py")],
+        [sys.executable, str(DEMO / "run.py"), "--port", "0"],
         env={**os.environ, "DEMO_DATA_DIR": str(folder)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

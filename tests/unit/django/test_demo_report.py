@@ -142,7 +142,7 @@ def test_the_chart_is_well_formed_and_draws_what_it_is_given() -> None:
     assert heights[0] == pytest.approx(heights[2] / 4, abs=0.1)
     assert heights[1] == 0
     assert root.attrib["aria-label"] == 'Say "when"'
-    assert root.find(f".//{SVG}title").text == "<a> & b: 3 requests"
+    assert root.find(f".//{SVG}title").text == "<a> & b · requests: 3"
 
 
 @pytest.mark.parametrize(

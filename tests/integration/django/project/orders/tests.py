@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from django.db import connection
+import pytest
+from django.db import connection, transaction
 from django.test import TestCase, override_settings
 
 from orders.apps import seen
@@ -46,6 +47,32 @@ class Connections(TestCase):
 
         assert (connection.connection, seen["caches_closed"]) == before
         assert Order.objects.filter(name="mine").exists()
+
+
+@override_settings(CELERY_TASK_ALWAYS_EAGER=True)
+class OnCommit(TestCase):
+    def test_a_task_is_sent_when_the_transaction_commits(self) -> None:
+        with self.captureOnCommitCallbacks() as callbacks, transaction.atomic():
+            assert add.delay_on_commit(2, 3) is None
+            assert add.apply_async_on_commit((2, 3), countdown=1) is None
+
+        assert [callback().get() for callback in callbacks] == [5, 5]
+
+    def test_nothing_is_sent_when_the_transaction_is_rolled_back(self) -> None:
+        with self.captureOnCommitCallbacks() as callbacks, transaction.atomic():
+            add.delay_on_commit(2, 3)
+            transaction.set_rollback(True)
+
+        assert callbacks == []
+
+    def test_wrong_arguments_are_refused_at_once(self) -> None:
+        with self.captureOnCommitCallbacks() as callbacks, transaction.atomic():
+            with pytest.raises(TypeError):
+                add.delay_on_commit(2)
+            with pytest.raises(TypeError):
+                add.apply_async_on_commit((2, 3, 4))
+
+        assert callbacks == []
 
 
 class Arguments(TestCase):
