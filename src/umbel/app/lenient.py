@@ -6,13 +6,16 @@ names in a settings object are left alone; a near miss of a known name is warned
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar, Concatenate, Literal, ParamSpec, TypeVar, overload
 
 from umbel.app.app import Umbel
 from umbel.app.task import Task
 
 __all__ = ["Celery"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class Celery(Umbel):
@@ -59,3 +62,24 @@ class Celery(Umbel):
             self.config_from_object(config_source, silent=config_source_silent)
         for task in (tasks or {}).values():
             self.register_task(task)
+
+    # Wider than the strict app's: any option is taken, which mypy cannot compare overload by overload.
+    @overload  # type: ignore[override]
+    def task(
+        self, function: Callable[Concatenate[Any, P], R], /, *, bind: Literal[True], **options: Any
+    ) -> Task[P, R]: ...
+    @overload
+    def task(
+        self, function: Callable[P, R], /, *, bind: Literal[False] = False, **options: Any
+    ) -> Task[P, R]: ...
+    @overload
+    def task(
+        self, *, bind: Literal[True], **options: Any
+    ) -> Callable[[Callable[Concatenate[Any, P], R]], Task[P, R]]: ...
+    @overload
+    def task(
+        self, *, bind: Literal[False] = False, **options: Any
+    ) -> Callable[[Callable[P, R]], Task[P, R]]: ...
+    def task(self, *function: Any, **options: Any) -> Any:  # type: ignore[misc]
+        """Make a function a task; unknown options become attributes of the task."""
+        return super().task(*function, **options)

@@ -256,8 +256,8 @@ class TaskOptions(TypedDict, total=False):
     typing: bool | None
     max_retries: int | None
     default_retry_delay: float
-    autoretry_for: Iterable[type[BaseException]]
-    dont_autoretry_for: Iterable[type[BaseException]]
+    autoretry_for: type[BaseException] | Iterable[type[BaseException]]
+    dont_autoretry_for: type[BaseException] | Iterable[type[BaseException]]
     retry_kwargs: Mapping[str, Any]
     retry_backoff: bool | float
     retry_backoff_max: float
