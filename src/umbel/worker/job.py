@@ -90,6 +90,13 @@ class Job:
         self.began = 0.0
         self.runtime = 0.0
 
+    def forgotten(self, *, failed: bool) -> bool:
+        """Whether nothing is to be remembered of it: ``ignore_result`` of the call, else the task."""
+        if failed and self.task.store_errors_even_if_ignored:
+            return False
+        asked = self.message.headers.get("ignore_result")
+        return bool(self.task.ignore_result if asked is None else asked)
+
     @property
     def name(self) -> str:
         """What log lines call it: the shadow name, else the task's."""

@@ -10,7 +10,7 @@ from types import FrameType
 from umbel.brokers.base import Delivery, Settlement, Verdict
 from umbel.events.emitter import Emitter
 from umbel.events.types import MessageRescued, WorkerReady, WorkerStopped, WorkerStopping
-from umbel.exceptions import OperationalError, WorkerTerminate
+from umbel.exceptions import ImproperlyConfigured, OperationalError, WorkerTerminate
 from umbel.worker.board import Board
 from umbel.worker.control import Control
 from umbel.worker.options import WorkerOptions
@@ -36,6 +36,11 @@ class Worker:
         self.solo = options.pool == "solo"
         self.board = Board(1 if self.solo else options.concurrency)
         self.broker = options.open_broker()
+        if not self.solo and not self.broker.crosses_processes:
+            raise ImproperlyConfigured(
+                f"{self.broker.display_url} cannot be reached from other processes: use the solo "
+                "pool (-P solo), or a broker such as sqlite:///umbel.sqlite3"
+            )
         backend = options.open_backend()
         self.steward = Steward(
             broker=self.broker,

@@ -40,7 +40,7 @@ class Remember(Middleware):
     def settle(self, job: Job, outcome: Outcome) -> Outcome:
         if outcome.state in (states.IGNORED, states.REJECTED):
             return outcome
-        if ignores(job, failed=outcome.state != states.SUCCESS):
+        if job.forgotten(failed=outcome.state != states.SUCCESS):
             return outcome
         try:
             value = self._value(outcome)
@@ -82,11 +82,3 @@ class Remember(Middleware):
             started_at=job.started_at,
             ttl=self.ttl,
         )
-
-
-def ignores(job: Job, *, failed: bool) -> bool:
-    """Whether nothing is to be remembered of this job."""
-    if failed and job.task.store_errors_even_if_ignored:
-        return False
-    asked = job.message.headers.get("ignore_result")
-    return bool(job.task.ignore_result if asked is None else asked)

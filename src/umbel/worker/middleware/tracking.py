@@ -9,7 +9,6 @@ from umbel.brokers.base import RecordStore
 from umbel.message.record import ResultRecord
 from umbel.worker.job import Job, Outcome
 from umbel.worker.middleware.base import Middleware
-from umbel.worker.middleware.result import ignores
 
 __all__ = ["Tracking"]
 
@@ -23,7 +22,7 @@ class Tracking(Middleware):
         self.ttl = ttl
 
     def admit(self, job: Job) -> Outcome | None:
-        if job.task.track_started and not ignores(job, failed=False):
+        if job.task.track_started and not job.forgotten(failed=False):
             self.records.store_many([self._record(job)])
         return None
 
