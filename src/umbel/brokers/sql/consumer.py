@@ -89,6 +89,8 @@ class SqlConsumer(Consumer):
         self._next_queue = 0
         #: Loans that were handed out and not settled.
         self._held: set[str] = set()
+        #: Those of them that the present exchange hands out.
+        self._handed: list[str] = []
         #: An exchange was interrupted: loans may be unknown to the caller, and these may be settled.
         self._interrupted = False
         self._doubtful: set[str] = set()
@@ -104,10 +106,12 @@ class SqlConsumer(Consumer):
     # Settling and taking --------------------------------------------------------------------------
 
     def exchange(self, settlements: Sequence[Settlement], limit: int) -> Exchange:
+        self._handed.clear()
         try:
             return self._exchange(settlements, limit)
         except BaseException:
             self._interrupted = True
+            self._held.difference_update(self._handed)
             self._doubtful.update(settlement.delivery.loan for settlement in settlements)
             raise
 
@@ -299,7 +303,8 @@ class SqlConsumer(Consumer):
         ]
 
     def _hand_out(self, deliveries: list[Delivery]) -> list[Delivery]:
-        self._held.update(delivery.loan for delivery in deliveries)
+        self._handed += [delivery.loan for delivery in deliveries]
+        self._held.update(self._handed)
         return deliveries
 
     def _find_again(self, limit: int) -> list[Delivery]:

@@ -98,8 +98,9 @@ _MESSAGE = Table(
         Column("raw", "bytes", null=False),
     ),
     (
-        Index("umbel_message_ready", ("queue", "priority DESC", "id"), "state = 0"),
-        Index("umbel_message_delayed", ("queue", "moment_ms"), "state = 1"),
+        # The state is in these, too, so that SQLite need not look at the row.
+        Index("umbel_message_ready", ("queue", "priority DESC", "id", "state"), "state = 0"),
+        Index("umbel_message_delayed", ("queue", "moment_ms", "state"), "state = 1"),
         Index("umbel_message_lent", ("consumer", "loan"), "state = 2"),
         Index("umbel_message_parked", ("task",), "state = 3"),
         Index("umbel_message_dead", ("moment_ms",), "state = 4"),

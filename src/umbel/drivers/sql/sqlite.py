@@ -144,13 +144,13 @@ class SqliteDriver(SqlDriver):
         """Commits themselves are seen."""
 
     def reclaim(self) -> None:
-        with self.session(0.0) as session:
+        with _Lease(self, 0.0, writes=False) as session:
             ((unused,),) = session.fetch("PRAGMA freelist_count")
             if unused < _MUCH_UNUSED:
                 return
             ((pages,),) = session.fetch("PRAGMA page_count")
             if unused * 4 > pages:
-                session.fetch(f"PRAGMA incremental_vacuum({_RECLAIM:d})")
+                session.reclaim(_RECLAIM)
 
     def close(self) -> None:
         with _gate.lock:
@@ -215,13 +215,13 @@ class SqliteDriver(SqlDriver):
         """The file, readable by its owner alone, and no remains of one that was deleted. What is
         there is not opened: closing it would take the locks of other connections away."""
         path = self.url.path
-        if path.exists():
-            return
         try:
+            if path.exists():
+                return
             directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
         except OSError as error:
             raise OperationalError(
-                f"cannot create {path}: directory {path.parent}: {error.strerror}"
+                f"cannot open {path}: directory {path.parent}: {error.strerror}"
             ) from error
         try:
             fcntl.flock(directory, fcntl.LOCK_EX)
@@ -236,7 +236,8 @@ class SqliteDriver(SqlDriver):
 
     def _configure(self, connection: SqliteConnection) -> None:
         fetch = connection.fetch
-        fetch("PRAGMA auto_vacuum = INCREMENTAL")  # without effect on a file that has tables
+        if fetch("PRAGMA page_count") == [(0,)]:
+            fetch("PRAGMA auto_vacuum = INCREMENTAL")
         ((mode,),) = fetch("PRAGMA journal_mode = WAL")
         if mode != "wal":
             raise ImproperlyConfigured(

@@ -104,6 +104,14 @@ class SqliteConnection(Session):
         (row,) = self.fetch("PRAGMA data_version")
         return self._number, row[0], self.commits
 
+    def reclaim(self, pages: int) -> None:
+        """Cut that many unused pages off the file; all at once, which only a script does."""
+        self.commits += 1
+        try:
+            self.raw.executescript(f"PRAGMA incremental_vacuum({pages:d})")
+        except sqlite3.Error as error:
+            raise explain(error, self.path) from error
+
     def close(self) -> None:
         """Called with the lock held. In a child process, or when the file was replaced, SQLite would
         remove files that are in use by others: then the connection is left as it is, for ever."""

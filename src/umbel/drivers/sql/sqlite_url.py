@@ -44,7 +44,7 @@ def parse_url(url: str, options: Mapping[str, Any]) -> SqliteUrl:
             f"only in memory. Use memory:// within one process, or {_EXAMPLE}"
         )
     path = Path(name).absolute()
-    if name.endswith("/") or path.is_dir():
+    if name.endswith("/") or _is_directory(path):
         raise ImproperlyConfigured(f"{url!r} names a directory, not a file")
     given = {**options, **dict(parse_qsl(query, keep_blank_values=True))}
     known = {name: given.pop(name) for name in ("synchronous", "timeout") if name in given}
@@ -58,6 +58,13 @@ def parse_url(url: str, options: Mapping[str, Any]) -> SqliteUrl:
     if "timeout" in known:
         checked["timeout"] = _timeout(known["timeout"])
     return SqliteUrl(path=path, **checked)
+
+
+def _is_directory(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # not to be seen by this user: said when it is to be opened
+        return False
 
 
 def _synchronous(value: Any) -> str:
