@@ -1,0 +1,214 @@
+"""The command line: what each command prints, and one line for each mistake."""
+
+import io
+import json
+import sys
+
+import pytest
+
+from umbel import Umbel
+from umbel.cli.main import run
+
+APP = """
+from umbel import Umbel
+app = Umbel("shop", broker="sqlite:///{folder}/shop.sqlite3", backend="sqlite:///{folder}/shop.sqlite3")
+
+@app.task(name="add")
+def add(x, y):
+    return x + y
+"""
+
+
+@pytest.fixture
+def shop(tmp_path, monkeypatch):
+    """A project in the current directory, as a user has one; gives its app."""
+    (tmp_path / "shop.py").write_text(APP.format(folder=tmp_path))
+    (tmp_path / "broken.py").write_text("import nothing_like_this\n")
+    (tmp_path / "empty.py").write_text("x = 1\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield
+    for name in ("shop", "broken", "empty"):
+        sys.modules.pop(name, None)
+
+
+@pytest.fixture
+def umbel(capsys):
+    """Runs a command line: (exit code, stdout, stderr)."""
+
+    def call(*words):
+        code = run(list(words))
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return call
+
+
+def test_without_words_it_lists_the_commands(umbel):
+    _code, out, err = umbel()
+
+    for command in ("worker", "call", "result", "status", "purge", "report", "queues", "dead"):
+        assert command in out + err
+
+
+def test_a_misspelt_command_is_one_line(umbel):
+    code, _out, err = umbel("wroker")
+
+    assert code == 2
+    assert "wroker" in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("app", "says"),
+    [
+        ("shoop", "There is no module 'shoop'"),
+        ("shop:nothing", "has no 'nothing'"),
+        ("shop:add", "not an app"),
+        ("broken", "nothing_like_this"),
+        ("empty", "No app in empty"),
+    ],
+)
+def test_a_wrong_app_is_one_line_that_says_what_was_looked_for(shop, umbel, app, says):
+    code, out, err = umbel("-A", app, "report")
+
+    assert code == 1
+    assert says in err
+    assert "Traceback" not in out + err
+    assert len(err.strip().splitlines()) == 1
+
+
+def test_no_app_at_all_says_how_to_name_one(shop, umbel, monkeypatch):
+    monkeypatch.delenv("APP", raising=False)
+    monkeypatch.setattr("umbel.current._Shared.app", None)
+    code, _out, err = umbel("queues")
+
+    assert code == 1
+    assert "-A" in err
+
+
+def test_the_app_may_be_named_before_or_after_the_command(shop, umbel):
+    before = umbel("-A", "shop", "queues")
+    after = umbel("queues", "-A", "shop")
+    equals = umbel("queues", "--app=shop")
+
+    assert before == after == equals
+    assert before[0] == 0
+    assert "celery" in before[1]
+
+
+def test_call_sends_and_prints_the_id(shop, umbel):
+    code, out, _err = umbel("-A", "shop", "call", "add", "-a", "[2, 3]")
+    _code, listed, _err = umbel("-A", "shop", "queues", "--json")
+
+    assert code == 0
+    assert len(out.strip()) == 36
+    assert json.loads(listed)["queues"][0]["ready"] == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("-a", "[2, 3"), "not JSON"),
+        (("-a", '{"x": 2}'), "expected a list"),
+        (("-k", "[2]"), "expected an object"),
+        (("--eta", "tomorrow"), "no moment"),
+        (("--priority", "11"), "11"),
+    ],
+)
+def test_a_mistake_in_call_is_explained(shop, umbel, words, says):
+    code, _out, err = umbel("-A", "shop", "call", "add", *words)
+
+    assert code == 2
+    assert says in err
+
+
+def test_result_tells_where_a_waiting_task_is(shop, umbel):
+    _code, out, _err = umbel("-A", "shop", "call", "add", "-a", "[2, 3]")
+    code, said, _err = umbel("-A", "shop", "result", out.strip())
+
+    assert code == 0
+    assert said.strip() == "PENDING: ready on queue celery"
+
+
+def test_result_of_an_unknown_id_fails(shop, umbel):
+    code, _out, err = umbel("-A", "shop", "result", "nobody-sent-this")
+
+    assert code == 1
+    assert "Unknown" in err
+
+
+def test_purge_asks_first_and_tells_how_many(shop, umbel, monkeypatch):
+    umbel("-A", "shop", "call", "add", "-a", "[2, 3]")
+    monkeypatch.setattr("sys.stdin", io.StringIO())  # nobody answers
+    refused = umbel("-A", "shop", "purge")
+    done = umbel("-A", "shop", "purge", "-f")
+
+    assert refused[0] != 0
+    assert done[0] == 0
+    assert "Purged 1 message from celery" in done[1]
+
+
+def test_status_without_workers_ends_with_69(shop, umbel):
+    code, out, _err = umbel("-A", "shop", "status")
+
+    assert code == 69
+    assert "0 nodes online" in out
+
+
+def test_dead_letters_of_an_empty_broker(shop, umbel):
+    assert umbel("-A", "shop", "dead", "list")[1] == "No dead letters.\n"
+    code, _out, err = umbel("-A", "shop", "dead", "retry")
+
+    assert code == 2
+    assert "say which" in err
+
+
+def test_dead_retry_of_an_unknown_id_says_so(shop, umbel):
+    code, out, _err = umbel("-A", "shop", "dead", "retry", "nobody")
+
+    assert code == 1
+    assert "0 of 1" in out
+
+
+def test_report_shows_versions_and_hides_passwords(shop, umbel):
+    url = "redis://:verysecret@127.0.0.1:1/0"
+    code, out, _err = umbel("-A", "shop", "-b", url, "report")
+
+    assert code == 0
+    assert "msgspec" in out
+    assert "verysecret" not in out
+    assert "127.0.0.1:1" in out
+
+
+def test_health_of_nobody_is_unavailable(umbel, tmp_path):
+    code, out, _err = umbel("health", str(tmp_path / "no.sock"))
+
+    assert code == 69
+    assert out == "No answer\n"
+
+
+def test_a_worker_refuses_a_broker_that_its_processes_cannot_reach(shop, umbel):
+    code, _out, err = umbel("-A", "shop", "-b", "memory://", "worker", "-c", "1")
+
+    assert code == 1
+    assert "solo" in err
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "says"),
+    [("-c", "0", "0"), ("-P", "gevnt", "gevnt"), ("--health", "nowhere", "host:port")],
+)
+def test_a_wrong_flag_of_the_worker_is_one_line(shop, umbel, flag, value, says):
+    code, out, err = umbel("-A", "shop", "worker", flag, value)
+
+    assert code in (1, 2)
+    assert says in err
+    assert "Traceback" not in out + err
+
+
+def test_an_app_made_here_is_found_without_a_name():
+    app = Umbel("here", broker="memory://", backend="memory://")
+
+    assert run(["queues"]) == 0
+    app.close()
