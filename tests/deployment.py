@@ -155,7 +155,9 @@ class Deployment:
             await_true(node.ready, 15, f"worker {name} is ready")
         return node
 
-    def run(self, *arguments: str, app: str = "tests.apps.marks") -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *arguments: str, app: str = "tests.apps.marks"
+    ) -> subprocess.CompletedProcess[str]:
         """One command of the command line, to its end."""
         return subprocess.run(
             self.command(*arguments, app=app),

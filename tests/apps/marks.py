@@ -1,8 +1,8 @@
 """An app whose tasks write down when they run; configured through the environment.
 
-    MARKS_BROKER, MARKS_BACKEND  URLs
-    MARKS_LOG                    the file that every run appends a line to
-    MARKS_CONF                   JSON object of further settings
+MARKS_BROKER, MARKS_BACKEND  URLs
+MARKS_LOG                    the file that every run appends a line to
+MARKS_CONF                   JSON object of further settings
 """
 
 import json

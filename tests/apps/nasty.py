@@ -4,7 +4,7 @@ import os
 
 os.environ.setdefault("MARKS_BROKER", "memory://")
 
-from tests.apps.marks import app  # noqa: E402 - the environment comes first
+from tests.apps.marks import app
 
 
 class TwoArguments(Exception):
@@ -119,6 +119,7 @@ NAMES = {
         "ValueError",
     ),
     "nested group": "ExceptionGroup",
+    "OSError": "FileNotFoundError",
 }  # fmt: skip
 
 

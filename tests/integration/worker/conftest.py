@@ -17,7 +17,7 @@ QUICK = {"worker_heartbeat_interval": 0.3, "worker_heartbeat_limit": 2.0}
 @pytest.fixture
 def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
     """A Redis of this test's own, persistent, which the test may kill and restart."""
-    server = RedisServer(directory=tmp_path / "redis", appendonly=True)
+    server = RedisServer(appendonly=True)
     server.start()
     yield server
     server.stop()

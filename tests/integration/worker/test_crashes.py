@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from pathlib import Path
 
 import pytest
 from tests.deployment import await_true
@@ -117,7 +118,7 @@ def test_children_whose_supervisor_dies_finish_and_leave(deploy):
     node.signal(signal.SIGKILL)
 
     assert result.get(timeout=10) == "last"
-    await_true(lambda: not os.path.exists(f"/proc/{child}"), 5, "the orphan has left")
+    await_true(lambda: not Path(f"/proc/{child}").exists(), 5, "the orphan has left")
     assert deployment.runs.count("start")["last"] == 1
 
 

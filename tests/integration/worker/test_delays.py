@@ -128,5 +128,3 @@ def test_a_delayed_message_can_be_listed_and_cancelled(deploy):
     assert [message.id for message in app.broker.admin.delayed()] == [result.id]
     assert app.broker.admin.cancel(result.id) == 1
     assert app.broker.admin.delayed() == []
-
-

@@ -54,7 +54,7 @@ def test_a_stopped_server_is_survived_as_well(deployment, redis_server):
     app = deployment.app()
     assert app.send_task("add", args=(1, 1)).get(timeout=5) == 2
     os.kill(redis_server.pid, signal.SIGSTOP)
-    await_true(lambda: "Lost redis" in node.log, 15)
+    await_true(lambda: "Lost redis" in node.log, 25)
     os.kill(redis_server.pid, signal.SIGCONT)
 
     assert app.send_task("add", args=(2, 2)).get(timeout=20) == 4

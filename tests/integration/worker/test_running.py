@@ -5,8 +5,12 @@ import time
 import pytest
 from tests.deployment import await_true
 
-from umbel.exceptions import EncodeError, MaxRetriesExceededError, SoftTimeLimitExceeded
-from umbel.exceptions import TimeLimitExceeded
+from umbel.exceptions import (
+    EncodeError,
+    MaxRetriesExceededError,
+    SoftTimeLimitExceeded,
+    TimeLimitExceeded,
+)
 
 
 def test_a_task_runs_and_its_result_comes_back(deploy):
@@ -30,6 +34,7 @@ def test_two_processes_work_at_once(deploy):
     deployment = deploy()
     deployment.start("-c", "2")
     app = deployment.app()
+    await_true(lambda: len(app.broker.admin.consumers()) == 2, 5)
 
     results = [app.send_task("work", args=(n, 0.6)) for n in range(2)]
     for result in results:
@@ -47,7 +52,7 @@ def test_a_failing_task_raises_its_own_exception_at_the_caller(deploy):
     with pytest.raises(ValueError, match="oh dear"):
         result.get(timeout=5)
     assert result.state == "FAILURE"
-    assert 'raise ValueError(text)' in result.traceback
+    assert "raise ValueError(text)" in result.traceback
 
 
 def test_a_failed_task_can_be_run_again_from_the_dead_letters(deploy):
