@@ -7,7 +7,7 @@ Arguments go through the serializer, so that what would fail on the way fails he
 from __future__ import annotations
 
 import logging
-import socket
+import os
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -114,7 +114,7 @@ def _request(
         group_index=options.get("group_index"),
         shadow=options.get("shadow"),
         timelimit=[options.get("time_limit"), options.get("soft_time_limit")],
-        hostname=socket.gethostname(),
+        hostname=os.uname().nodename,
         ignore_result=task.ignore_result if ignored is None else ignored,
         headers={name: own[name] for name in own if not hasattr(Context, name)} or None,
         delivery_info={

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -274,7 +273,7 @@ class Publisher:
 
     def _new_origin(self, pid: int) -> tuple[str, int]:
         # Asked for with the process id, because a fork must not go on under its parent's name.
-        self._origin = (f"gen{pid}@{socket.gethostname()}", pid)
+        self._origin = (f"gen{pid}@{os.uname().nodename}", pid)
         return self._origin
 
     def _result(self, terms: Terms, message: Message, parent: Context | None) -> AsyncResult[Any]:
