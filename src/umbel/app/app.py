@@ -84,10 +84,10 @@ class Umbel:
             self.task_cls = task_cls
         if config_source is not None:
             self.config_from_object(config_source)
+        shared.adopt(self)
         if set_as_current:
             self.set_current()
         self.on_init()
-        shared.adopt(self)
 
     def on_init(self) -> None:
         """Called at the end of construction; for subclasses."""
@@ -196,7 +196,7 @@ class Umbel:
             strict=self.strict,
         )
         task.app = self
-        return self._register(task)
+        return self.take_in(task)
 
     def register_task(self, task: TaskOf[P, R] | type[TaskOf[P, R]]) -> TaskOf[P, R]:
         """Add a task that is a class of its own."""
@@ -204,10 +204,11 @@ class Umbel:
         if not made.name:
             made.name = self.gen_task_name(type(made).__name__, type(made).__module__)
         made.app = self
-        self._register(made)
+        self.take_in(made)
         return made
 
-    def _register(self, task: TaskOf[..., Any]) -> TaskOf[..., Any]:
+    def take_in(self, task: TaskOf[..., Any]) -> TaskOf[..., Any]:
+        """Make a task one of this app's; returns the one that has its name from now on."""
         registered = self.tasks.register(task)
         if registered is task:
             task.on_bound(self)

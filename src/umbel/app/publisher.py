@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from umbel.app.terms import Conditions, Terms
 from umbel.brokers.base import Broker
 from umbel.current import context_of, current_context, current_task, outermost_task, running
-from umbel.exceptions import EncodeError, MessageTooLarge
+from umbel.exceptions import EncodeError, MessageTooLarge, OperationalError
 from umbel.message.body import Content, decode_body, encode_body
 from umbel.message.headers import make_id, make_ids
 from umbel.message.message import DELIVERIES, Message
@@ -289,7 +289,11 @@ class Publisher:
 
     def _look_for_worker(self) -> None:
         self._watched = False
-        if not self._broker.attended():
+        try:
+            attended = self._broker.attended()
+        except OperationalError:
+            return  # the message has been taken; this is no time to complain
+        if not attended:
             logger.warning(
                 "No worker has ever been attached to %s; start one: umbel -A %s worker",
                 self._broker.display_url,

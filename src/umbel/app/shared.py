@@ -103,7 +103,7 @@ def _name(name: str, module: str) -> str:
 def take_in(app: Umbel, task: Task[..., Any], options: dict[str, Any]) -> None:
     """Register a shared task in one app, by that app's rules."""
     check_names(options, of=f"task {task.name}", strict=app.strict)
-    app.tasks.register(task)
+    app.take_in(task)
     app.rebase(task)
 
 

@@ -108,11 +108,11 @@ class Task(Generic[P, R]):
 
     # Calling ----------------------------------------------------------------------------------------
 
-    def run(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    def run(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """The function itself."""
         raise NotImplementedError(f"{type(self).__name__} must define run()")
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the function here and now, like any other."""
         context = context_of(self)
         if context is not None and not context.entered and not context.called_directly:
@@ -122,7 +122,7 @@ class Task(Generic[P, R]):
         with Requested(self, Context(args=args, kwargs=kwargs)):
             return self.run(*args, **kwargs)
 
-    def delay(self, *args: P.args, **kwargs: P.kwargs) -> AsyncResult[R]:
+    def delay(self, /, *args: P.args, **kwargs: P.kwargs) -> AsyncResult[R]:
         """Send it with these arguments: ``add.delay(2, 3).get(timeout=5)``."""
         return self.apply_async(args, kwargs)
 
@@ -199,7 +199,7 @@ class Task(Generic[P, R]):
             headers={"logfile": logfile, "loglevel": loglevel, **(headers or {})}, options=options,
         )  # fmt: skip
 
-    def __header__(self, *args: Any, **kwargs: Any) -> None:
+    def __header__(self, /, *args: Any, **kwargs: Any) -> None:
         """Raise ``TypeError`` when the function cannot be called like this."""
         run = self.run
         if self._checked is None or self._checked[0] != run:

@@ -7,7 +7,7 @@ import pytest
 
 from umbel import Celery, Task, Umbel, current_app, shared_task
 from umbel.app import shared
-from umbel.current import use_app
+from umbel.current import existing_app, use_app
 from umbel.exceptions import AlreadyRegistered, UmbelWarning, UnknownOption
 
 
@@ -149,3 +149,38 @@ def test_integrations_meet_every_app():
 
 def test_the_current_app_is_made_when_there_is_none():
     assert isinstance(current_app._get_current_object(), Umbel)
+
+
+def test_it_is_told_of_every_app_and_takes_their_annotations():
+    class Told(Task):
+        def on_bound(self, app):
+            self.apps = [*getattr(self, "apps", []), app]
+
+    before = new(task_annotations={"x": {"rate_limit": "1/s"}})
+    before.finalize()
+    task = shared_task(lambda: 1, name="x", base=Told)
+    after = new()
+
+    assert task.apps == [before, after]
+    assert task.rate_limit == "1/s"
+
+
+def test_an_app_that_could_not_be_made_is_not_the_current_one():
+    shared_task(lambda: 1, name="x", max_retrys=1)
+
+    with pytest.raises(UnknownOption):
+        new()
+
+    assert existing_app() is None
+
+
+def test_an_argument_may_be_called_self(sent):
+    app = new()
+
+    @app.task(name="x")
+    def work(this, **others):
+        return others
+
+    assert work(1, self=2) == {"self": 2}
+    work.delay(1, self=2)
+    assert sent(app)[0].headers["kwargsrepr"] == "{'self': 2}"
