@@ -164,6 +164,21 @@ def test_a_worker_that_was_frozen_cannot_overwrite_the_second_run(url, broker, b
     assert broker.admin.purge("next") == []
 
 
+def test_a_busy_consumer_that_was_declared_dead_takes_nothing_under_its_old_name(broker):
+    broker.publish(messages(2, queue="work"))
+    fenced = broker.consume(["work"], "fenced")
+    (first,) = receive(fenced)
+    heir = broker.adopt("fenced")
+    exchange = fenced.exchange([Settlement(delivery=first, verdict=Verdict.ACK)], 1)
+    assert exchange.refused == []
+    assert len(exchange.deliveries) == 1
+    assert fenced.id != "fenced"
+    assert heir.lent() == []
+    heir.close()
+    assert ids(fenced.lent()) == ids(exchange.deliveries)
+    fenced.close()
+
+
 class Interruption(BaseException):
     """Comes from outside, at any moment."""
 

@@ -71,7 +71,7 @@ def test_a_full_disk_refuses_the_message_and_harms_nothing(broker):
     with broker.driver.session() as session:
         ((pages,),) = session.fetch("PRAGMA page_count")
         session.fetch(f"PRAGMA max_page_count = {pages + 2}")
-        with pytest.raises(OperationalError, match="disk that holds .* is full"):
+        with pytest.raises(OperationalError, match=r"disk that holds .* is full"):
             broker.publish([message(args=("x" * 100_000,))])
         session.fetch("PRAGMA max_page_count = 1000000")
     consumer = broker.consume(["celery"], "after")
@@ -159,17 +159,30 @@ def test_a_file_that_was_deleted_is_begun_anew(path, broker, caplog):
 
 
 def test_remains_of_a_deleted_file_are_not_taken_for_those_of_the_new_one(path, url, broker):
-    broker.publish(messages(50))
-    path.unlink()
-    assert len(list(path.parent.iterdir())) == 2
-    other = SqlBroker(url)
-    other.publish([sent := message()])
-    time.sleep(0.6)
-    broker.publish([another := message()])
-    assert ids(other.admin.purge("celery")) == [sent.id, another.id]
-    with other.driver.session() as session:
+    readable, writable = os.pipe()
+    released, release = os.pipe()
+
+    def carry_on():
+        own = SqlBroker(url)
+        own.publish(messages(200))
+        os.write(writable, b"!")
+        os.read(released, 1)
+        time.sleep(0.6)
+        own.publish([message(id="by the old process")])
+
+    with child(carry_on) as old:
+        os.read(readable, 1)
+        path.unlink()
+        assert len(list(path.parent.iterdir())) == 2
+        broker.publish([message(id=f"new-{number}") for number in range(50)])
+        os.write(release, b"!")
+        assert old.join() == 0
+    expected = [*(f"new-{number}" for number in range(50)), "by the old process"]
+    assert ids(broker.admin.purge("celery")) == expected
+    with broker.driver.session() as session:
         assert session.fetch("PRAGMA integrity_check") == [("ok",)]
-    other.close()
+    for fd in (readable, writable, released, release):
+        os.close(fd)
 
 
 def test_a_process_that_used_the_deleted_file_does_no_harm_when_it_ends(path, url, broker):

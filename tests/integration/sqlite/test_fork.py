@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections import Counter
+from pathlib import Path
 
 from tests.integration.sqlite.processes import Child, child
 
@@ -19,8 +20,8 @@ from umbel.testing.messages import message, messages
 def locks_of(pid, path):
     """How many locks this process really holds on the file."""
     number = f":{path.stat().st_ino} "
-    with open("/proc/locks") as locks:
-        return sum(number in line and f" {pid} " in line for line in locks)
+    locks = Path("/proc/locks").read_text().splitlines()
+    return sum(number in line and f" {pid} " in line for line in locks)
 
 
 def test_the_child_holds_locks_of_its_own(path, broker):
@@ -115,7 +116,9 @@ def test_a_consumer_of_the_parent_goes_on_after_a_fork(broker, backend):
 
 def test_a_subprocess_does_not_inherit_the_file(path, broker):
     broker.publish([message()])
-    script = "import os; print([os.readlink(f'/proc/self/fd/{fd}') for fd in os.listdir('/proc/self/fd')[:-1]])"
+    script = (
+        "import pathlib; print(*map(pathlib.Path.resolve, pathlib.Path('/proc/self/fd').iterdir()))"
+    )
     shown = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, close_fds=False
     ).stdout

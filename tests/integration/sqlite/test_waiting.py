@@ -6,6 +6,7 @@ import os
 import resource
 import threading
 import time
+from pathlib import Path
 from statistics import median
 
 import pytest
@@ -15,6 +16,8 @@ from umbel.brokers.sql.broker import SqlBroker
 from umbel.drivers.sql import sqlite_watch
 from umbel.testing.conformance.steps import receive
 from umbel.testing.messages import message, record
+
+DESCRIPTORS = Path("/proc/self/fd")
 
 noticing = pytest.mark.skipif(sqlite_watch._libc is None, reason="this kernel has no inotify")
 
@@ -143,7 +146,7 @@ def test_a_notice_that_never_comes_is_not_relied_upon(url, broker, monkeypatch):
 @noticing
 def test_a_wait_leaves_no_descriptor_behind(backend):
     backend.store(record("task-1", "STARTED"))
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(list(DESCRIPTORS.iterdir()))
     for _ in range(5):
         assert backend.wait("task-1", 0.01) is None
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(list(DESCRIPTORS.iterdir())) == before

@@ -113,11 +113,11 @@ class SqliteConnection(Session):
             raise explain(error, self.path) from error
 
     def close(self) -> None:
-        """Called with the lock held. In a child process, or when the file was replaced, SQLite would
-        remove files that are in use by others: then the connection is left as it is, for ever."""
+        """Called with the lock held. In a child process SQLite would remove files that the parent
+        uses: then the connection is left as it is, for ever."""
         if self.open:
             self.open = False
-            if self.pid != os.getpid() or file_of(self.path) != self._file:
+            if self.pid != os.getpid():
                 ctypes.pythonapi.Py_IncRef(ctypes.py_object(self.raw))
             else:
                 self.raw.close()
