@@ -250,10 +250,12 @@ def test_countdown_and_eta_together_are_an_error(add):
 
 
 @pytest.mark.parametrize(
-    "expires", [60, timedelta(seconds=60), datetime.now(UTC) + timedelta(seconds=60)]
+    "moment_from",
+    [lambda _now: 60, lambda _now: timedelta(seconds=60), lambda now: now + timedelta(seconds=60)],
+    ids=["seconds", "timedelta", "datetime"],
 )
-def test_expires_becomes_an_aware_moment(app, add, sent, expires):
-    add.apply_async((1,), expires=expires)
+def test_expires_becomes_an_aware_moment(app, add, sent, moment_from):
+    add.apply_async((1,), expires=moment_from(datetime.now(UTC)))
 
     [message] = sent(app)
     moment = datetime.fromisoformat(message.headers["expires"])

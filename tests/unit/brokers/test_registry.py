@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import subprocess
 import sys
 from importlib.metadata import EntryPoint, EntryPoints
@@ -120,7 +121,9 @@ class TestEntryPoints:
             points = EntryPoints(
                 EntryPoint(name=name, value=value, group=group) for name, value in entries.items()
             )
-            monkeypatch.setattr(kinds, "entry_points", lambda group: points.select(group=group))
+            monkeypatch.setattr(
+                importlib.metadata, "entry_points", lambda group: points.select(group=group)
+            )
 
         return install
 
