@@ -233,16 +233,17 @@ class RedisBackend(ResultBackend):
         listener = Link(self.address)
         try:
             listener.call("SUBSCRIBE", key)
-            payload = link.call("GET", key)
+            arrived = [link.call("GET", key)]
             while True:
-                found = self._ready(task_id, (payload,))
+                found = self._ready(task_id, arrived)
                 if found is not None or monotonic() >= deadline:
                     return found
-                payload = None
+                arrived = []
                 if listener.wait_readable(min(deadline - monotonic(), _LOOK_AFTER)):
-                    payload = next(iter(_payloads(listener.receive(), key)), None)
+                    for push in listener.receive():
+                        arrived += _payloads(push, key)
                 elif monotonic() < deadline:
-                    payload = link.call("GET", key)
+                    arrived = [link.call("GET", key)]
         finally:
             listener.close()
 

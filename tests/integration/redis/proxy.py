@@ -10,13 +10,14 @@ import random
 import select
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Literal
 
 __all__ = ["Proxy", "proxy_to"]
 
-Fate = Literal["lose request", "lose answer", "keep back"]
+Fate = Literal["lose request", "lose answer", "be late", "keep back"]
 
 
 class Proxy:
@@ -49,7 +50,7 @@ class Proxy:
             self._fate = (marker, fate)
 
     def strike_at_random(self, one_in: int | None) -> None:
-        """Lose one of so many requests, or its answer; None: no more."""
+        """Strike one of so many requests; None: no more."""
         with self._lock:
             self._one_in = one_in
 
@@ -113,16 +114,19 @@ class Proxy:
                 client.sendall(answer)
             if client in readable:
                 request = client.recv(1 << 20)
-                if not request or self._strikes(request, server):
+                if not request or self._strikes(request, client, server):
                     return
                 server.sendall(request)
 
-    def _strikes(self, request: bytes, server: socket.socket) -> bool:
+    def _strikes(self, request: bytes, client: socket.socket, server: socket.socket) -> bool:
         fate = self._fate_of(request)
         if fate == "keep back":
             with self._lock:
                 self._kept_back = (server, request)
-        elif fate == "lose answer":
+        elif fate in ("lose answer", "be late"):
+            if fate == "be late":
+                _hang_up(client)
+                time.sleep(self._random.random() * 0.01)
             server.sendall(request)
             assert server.recv(1 << 20)
         return fate is not None
@@ -134,7 +138,7 @@ class Proxy:
                 return fate
             if self._one_in is not None and self._random.randrange(self._one_in) == 0:
                 self.cuts += 1
-                return self._random.choice(("lose request", "lose answer"))
+                return self._random.choice(("lose request", "lose answer", "be late"))
         return None
 
 

@@ -145,13 +145,17 @@ class Link:
             self.close()
             raise
 
-    def receive(self) -> Any:
-        """What the server sends next without having been asked, as to a RESP2 subscriber."""
+    def receive(self) -> list[Any]:
+        """What the server sends without having been asked, as to a RESP2 subscriber: everything
+        that has arrived, and at least one answer."""
         try:
-            return self._checked(self._answer())
+            answers = [self._answer()]
+            while (answer := self._reader.gets()) is not _INCOMPLETE:
+                answers.append(answer)
         except BaseException:
             self.close()
             raise
+        return [self._checked(answer) for answer in answers]
 
     def wait_readable(self, timeout: float) -> bool:
         """Whether the server has something to say within so many seconds."""
@@ -299,7 +303,13 @@ class Link:
     def _write(self, packed: bytes) -> None:
         assert self._socket is not None
         try:
-            self._socket.sendall(packed)
+            if len(packed) <= _READ:
+                self._socket.sendall(packed)
+                return
+            left = memoryview(packed)
+            while left:  # each piece within what is left of the time
+                self._limit_to(self._left())
+                left = left[self._socket.send(left) :]
         except OSError as error:
             raise lost(self.address, error) from error
 

@@ -9,9 +9,11 @@ used (TLS, sockets of gevent, Windows) ``settimeout`` it is.
 from __future__ import annotations
 
 import _socket
+import os
 import socket
 import struct
 import sys
+from errno import ECONNREFUSED
 from typing import TYPE_CHECKING, Any, Final
 
 from umbel.drivers.redis.address import Address
@@ -33,6 +35,7 @@ def open_socket(address: Address, timeout: float) -> socket.socket:
         return _open_unix(address.path, timeout)
     plain = socket.create_connection((address.host, address.port), timeout)
     try:
+        _check_peer(plain)
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if address.keepalive:
             _keep_alive(plain, address.keepalive_options)
@@ -72,6 +75,13 @@ def _open_unix(path: str, timeout: float) -> socket.socket:
         local.close()
         raise
     return local
+
+
+def _check_peer(connected: socket.socket) -> None:
+    """Nobody listens, and the system happened to choose the very port for our own end: that makes a
+    connection, which would take every command for its answer."""
+    if connected.getsockname() == connected.getpeername():
+        raise ConnectionRefusedError(ECONNREFUSED, os.strerror(ECONNREFUSED))
 
 
 def _keep_alive(connected: socket.socket, options: dict[int, int]) -> None:
