@@ -6,6 +6,8 @@ Values are bound with ``?``; lists are bound as one JSON array. The tables are d
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from umbel.brokers.sql.rows import COLUMNS
 from umbel.drivers.sql.base import Dialect
 from umbel.drivers.sql.batch import Batch
@@ -25,13 +27,18 @@ class Queries:
     def __init__(self, dialect: Dialect) -> None:
         adapt = dialect.adapt
         members = dialect.members_of()
-        # Sending ----------------------------------------------------------------------------------
         places = ", ".join("?" * len(COLUMNS))
         self.insert_one = adapt(
             f"INSERT INTO umbel_message ({', '.join(COLUMNS)}) VALUES ({places})"
         )
         self.insert = Batch(dialect, "umbel_message", COLUMNS)
-        # Settling one loan ------------------------------------------------------------------------
+        self._settle(adapt)
+        self._lend(adapt, members)
+        self._sign_in(adapt, members)
+        self._bury(adapt)
+
+    def _settle(self, adapt: Callable[[str], str]) -> None:
+        """Statements about one loan."""
         self.held = adapt(
             "SELECT 1 FROM umbel_message WHERE state = 2 AND consumer = ? AND loan = ? AND id = ?"
         )
@@ -44,7 +51,9 @@ class Queries:
             f"UPDATE umbel_message SET state = ?, moment_ms = ?, note = ?, {_SETTLED}, "
             "task_id = coalesce(task_id, ?), task = coalesce(task, ?) WHERE id = ?"
         )
-        # A consumer's loans -----------------------------------------------------------------------
+
+    def _lend(self, adapt: Callable[[str], str], members: str) -> None:
+        """Statements about all loans of a consumer."""
         self.lent = adapt(
             "SELECT loan, id, queue, raw, note FROM umbel_message "
             "WHERE state = 2 AND consumer = ? ORDER BY loan, id"
@@ -65,7 +74,9 @@ class Queries:
             "UPDATE umbel_message SET state = 2, consumer = ?, loan = ?, moment_ms = ?, "
             f"note = 'parked' WHERE state = 3 AND id IN ({members})"
         )
-        # Consumers --------------------------------------------------------------------------------
+
+    def _sign_in(self, adapt: Callable[[str], str], members: str) -> None:
+        """Statements about consumers."""
         self.find_consumer = adapt("SELECT number, dead FROM umbel_consumer WHERE id = ?")
         self.alive = adapt("SELECT 1 FROM umbel_consumer WHERE number = ? AND id = ? AND dead = 0")
         self.register = adapt(
@@ -93,7 +104,9 @@ class Queries:
             "INSERT INTO umbel_meta (name, value) SELECT 'attended', '1' "
             "WHERE NOT EXISTS (SELECT 1 FROM umbel_meta WHERE name = 'attended')"
         )
-        # Dead letters -----------------------------------------------------------------------------
+
+    def _bury(self, adapt: Callable[[str], str]) -> None:
+        """Statements about dead letters."""
         self.last_kept = adapt(
             "SELECT moment_ms, id FROM umbel_message WHERE state = 4 "
             "ORDER BY moment_ms DESC, id DESC LIMIT 1 OFFSET ?"
