@@ -80,6 +80,45 @@ def flaky(self, failures):
     return self.request.retries
 
 
+@app.task(bind=True, name="swallow", max_retries=1)
+def swallow(self):
+    """Catch its own Retry: this run succeeds, and the next one runs all the same."""
+    mark("start", f"swallow{self.request.retries}", self.request.id)
+    try:
+        self.retry(countdown=0.05)
+    except Exception:
+        mark("end", f"swallow{self.request.retries}", self.request.id)
+    return self.request.retries
+
+
+class Handled(app.Task):
+    """Writes down which handlers were called, and with what."""
+
+    def before_start(self, task_id, args, kwargs):
+        mark("before_start", args[0], task_id)
+
+    def on_success(self, retval, task_id, args, kwargs):
+        mark("on_success", retval, task_id)
+
+    def on_retry(self, exc, task_id, args, kwargs, einfo):
+        mark("on_retry", type(exc).__name__, task_id)
+
+    def on_failure(self, exc, task_id, args, kwargs, einfo):
+        mark("on_failure", type(exc).__name__, task_id)
+
+    def after_return(self, status, retval, task_id, args, kwargs, einfo):
+        mark("after_return", status, task_id)
+
+
+@app.task(bind=True, base=Handled, name="handled", max_retries=1)
+def handled(self, what):
+    if what == "retry" and self.request.retries == 0:
+        raise self.retry(exc=KeyError("again"), countdown=0.01)
+    if what == "fail":
+        raise ValueError("no")
+    return what
+
+
 @app.task(name="automatic", autoretry_for=(KeyError,), max_retries=2, retry_backoff=0.01)
 def automatic():
     raise KeyError("always")

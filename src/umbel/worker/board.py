@@ -67,6 +67,12 @@ class Slot:
         started: float = _RUN.unpack_from(self._memory, self._base + _RUN_AT)[1]
         return started
 
+    @property
+    def worked(self) -> bool:
+        """Whether this process has begun a job."""
+        generation: int = _RUN.unpack_from(self._memory, self._base + _RUN_AT)[0]
+        return generation > 0
+
     def limit(self, moment: float, seconds: float) -> None:
         """Set the hard limit of the running job; 0: none."""
         _LIMIT.pack_into(self._memory, self._base + _LIMIT_AT, moment, seconds)

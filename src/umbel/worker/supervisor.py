@@ -33,7 +33,7 @@ __all__ = ["Supervisor"]
 
 #: Seconds between looks at hard time limits.
 LIMIT_EVERY = 0.1
-#: A child that lives shorter than this started badly: its successor waits.
+#: A child that lives shorter than this and began no job started badly: its successor waits.
 SHORT_LIFE = 1.0
 PAUSE_LAST = 10.0
 #: Seconds for the steward to take the loans back when the worker stops.
@@ -206,7 +206,8 @@ class Supervisor:
     def _succeed(self, child: Child, *, clean: bool) -> None:
         """Make room for the next process; one that dies at once is not restarted in a tight loop."""
         lived = time.monotonic() - child.started
-        failures = 0 if clean or lived > SHORT_LIFE else child.failures + 1
+        started = clean or lived > SHORT_LIFE or child.slot.worked
+        failures = 0 if started else child.failures + 1
         pause = min(PAUSE_LAST, 0.1 * 2**failures) if failures > 1 else 0.0
         self._free.append((child.slot, time.monotonic() + pause, failures))
 

@@ -91,6 +91,41 @@ def test_automatic_retries_end_with_the_tasks_own_error(deploy):
     assert node.log.count("retry: Retry in") == 2
 
 
+def test_a_task_that_catches_its_own_retry_runs_again_all_the_same(deploy):
+    deployment = deploy()
+    deployment.start("-c", "1")
+    deployment.app().send_task("swallow")
+
+    await_true(lambda: deployment.runs.count("start")["swallow1"], 5)
+    assert deployment.runs.count("end")["swallow0"] == 1
+
+
+@pytest.mark.parametrize(
+    ("what", "called"),
+    [
+        ("fine", ["before_start fine", "on_success fine", "after_return SUCCESS"]),
+        ("fail", ["before_start fail", "on_failure ValueError", "after_return FAILURE"]),
+        (
+            "retry",
+            [
+                "before_start retry",
+                "on_retry KeyError",
+                "before_start retry",
+                "on_success retry",
+                "after_return SUCCESS",
+            ],
+        ),
+    ],
+)
+def test_the_handlers_of_a_task_class_are_called_as_celery_calls_them(deploy, what, called):
+    deployment = deploy()
+    deployment.start("-c", "1")
+    deployment.app().send_task("handled", args=(what,))
+
+    await_true(lambda: len(deployment.runs.lines()) == len(called), 5)
+    assert [f"{line[2]} {line[3]}" for line in deployment.runs.lines()] == called
+
+
 def test_retries_end_with_max_retries_exceeded_when_no_error_is_given(deploy):
     deployment = deploy()
     deployment.start("-c", "1")

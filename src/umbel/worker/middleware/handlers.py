@@ -13,6 +13,7 @@ from typing import Any
 
 from umbel import states
 from umbel.app.task import Task
+from umbel.exceptions import Retry
 from umbel.message.failure import ErrorInfo
 from umbel.worker.job import Job, Outcome
 from umbel.worker.middleware.base import Middleware
@@ -64,10 +65,13 @@ class Handlers(Middleware):
         arguments = (job.message.id, job.args, job.kwargs)
         handler = getattr(job.task, name)
         try:
-            if outcome.error is None:
+            error = outcome.error
+            if error is None:
                 handler(outcome.value, *arguments)
-            else:
-                handler(outcome.error, *arguments, ErrorInfo.of(outcome.error, outcome.traceback))
+                return
+            if isinstance(error, Retry) and error.exc is not None:
+                error = error.exc
+            handler(error, *arguments, ErrorInfo.of(error, outcome.traceback))
         except Exception:
             logger.exception("%s of task %s raised", name, job.message.task)
 

@@ -21,6 +21,13 @@ class RetryOutcome(Middleware):
     """The first to see how a run ended."""
 
     def settle(self, job: Job, outcome: Outcome) -> Outcome:
+        ended = self._classify(job, outcome)
+        # A task that caught its own Retry has asked for the next run all the same, as with Celery.
+        if ended.next_message is None:
+            ended.next_message = job.context.next_message
+        return ended
+
+    def _classify(self, job: Job, outcome: Outcome) -> Outcome:
         error = outcome.error
         if outcome.state != states.FAILURE or error is None or outcome.reason:
             return outcome
