@@ -71,14 +71,18 @@ class _Batch:
         self.size = 0
 
     def add(self, message: Message, raw: bytes, keys: Keys) -> None:
-        due = due_of(message)
+        queue = message.queue
+        due = None if message.due is None else due_of(message)
         if due is None:
-            place = keys.list_for(message.queue, message.priority)
-            self.ready.setdefault(place, []).append(raw)
+            place = keys.list_for(queue, message.priority)
+            if place in self.ready:
+                self.ready[place].append(raw)
+            else:
+                self.ready[place] = [raw]
         else:
             level = keys.level_of(message.priority)
-            self.delayed.setdefault(message.queue, []).extend((message.id, due, level, raw))
-        self.queues.add(message.queue)
+            self.delayed.setdefault(queue, []).extend((message.id, due, level, raw))
+        self.queues.add(queue)
         self.count += 1
         self.size += len(raw)
 
@@ -114,7 +118,7 @@ class RedisBroker(Broker):
         deadline = monotonic() + (self.publish_timeout if timeout is None else timeout)
         batch = _Batch()
         for message in messages:
-            raw = encode(message)
+            raw = message.written or encode(message)
             if len(raw) > self.max_message_size:
                 raise self._too_large(message, len(raw))
             batch.add(message, raw, self.keys)

@@ -44,6 +44,8 @@ _LEVEL_OF: Final[dict[str, tuple[int, ...]]] = {
 }
 #: Where lists may lie, whatever order the senders follow.
 ALL_LEVELS: Final = range(10)
+#: Lists whose names are remembered, for senders; a program may make up queues without end.
+_PLACES: Final = 1000
 
 
 class Keys:
@@ -56,6 +58,7 @@ class Keys:
         #: Levels in the order in which they are served.
         self.levels = _LEVELS[order]
         self._level_of = _LEVEL_OF[order]
+        self._places: dict[tuple[str, int], str] = {}
         self.queues = f"{prefix}umbel:queues"
         self.attended = f"{prefix}umbel:attended"
         self.consumers = f"{prefix}umbel:consumers"
@@ -77,7 +80,12 @@ class Keys:
 
     def list_for(self, queue: str, priority: int) -> str:
         """Where a message of this priority is sent."""
-        return self.list_at(queue, self.level_of(priority))
+        place = self._places.get((queue, priority))
+        if place is None:
+            place = self.list_at(queue, self.level_of(priority))
+            if len(self._places) < _PLACES:
+                self._places[queue, priority] = place
+        return place
 
     def lists_of(self, queue: str) -> list[str]:
         """Every list that this queue may have, in the order in which they are served; those that

@@ -28,7 +28,9 @@ __all__ = ["Argument", "Link", "Script"]
 Argument: TypeAlias = bytes | str | int | float
 
 #: hiredis declares a tuple of one.
-_pack: Final[Callable[[tuple[Argument, ...]], bytes]] = hiredis.pack_command  # type: ignore[assignment]
+#: From so many arguments on, joining them here is several times faster than hiredis's packing,
+#: which grows its buffer with each of them.
+_MANY: Final = 32
 
 _INCOMPLETE: Final = object()
 _READ: Final = 65536
@@ -378,6 +380,19 @@ class Link:
         if refused.elsewhere:
             self.close()
         return refused
+
+
+def _pack(command: tuple[Argument, ...]) -> bytes:
+    """The command in the server's protocol (RESP: an array of bulk strings)."""
+    if len(command) < _MANY:
+        packed: bytes = hiredis.pack_command(command)  # type: ignore[arg-type]
+        return packed
+    parts = [b"*%d" % len(command)]
+    for argument in command:
+        data = argument if type(argument) is bytes else str(argument).encode()
+        parts += (b"\r\n$%d\r\n" % len(data), data)
+    parts.append(b"\r\n")
+    return b"".join(parts)
 
 
 def _has_no_resp3(answer: Any) -> bool:
