@@ -64,8 +64,13 @@ chaos: $(ready) services ## Run the tests that kill workers and servers
 	$(python) -m pytest tests/chaos
 
 .PHONY: bench
-bench: $(ready) services ## Measure throughput and latency (a table and JSON in bench/results)
-	$(python) bench/run.py
+bench: $(ready) services .venv-bench/.ready ## Measure against bare loops and peers (BENCH="--quick --only redis")
+	$(python) bench/run.py $(BENCH)
+
+# The peers, in an environment of their own; without them only bare loops are compared.
+.venv-bench/.ready: bench/peers.txt
+	-$(python) -m venv .venv-bench && .venv-bench/bin/pip install --quiet -r bench/peers.txt
+	@touch $@
 
 .PHONY: docs
 docs: $(ready) ## Write again what is generated: docs/settings.md, the types of app.conf
@@ -75,5 +80,5 @@ docs: $(ready) ## Write again what is generated: docs/settings.md, the types of 
 
 .PHONY: clean
 clean: ## Remove everything that the other targets created
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	rm -rf .venv .venv-bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,6 +1,6 @@
 """The client's side of one measurement, run in the environment of the subject; prints JSON.
 
-    python -m bench.client MODULE one|bulk|fill|latency COUNT RESULTS
+python -m bench.client MODULE one|bulk|fill|latency COUNT RESULTS
 """
 
 from __future__ import annotations

@@ -18,14 +18,16 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from bench import machine  # noqa: E402 - the path is set above
 from bench.ledger import Ledger  # noqa: E402
-from bench.subjects import bare_redis, bare_sqlite  # noqa: E402
+from bench.subjects import bare_message, bare_redis, bare_sqlite  # noqa: E402
 
 OURS = str(ROOT / ".venv/bin/python")
 PEERS = ROOT / ".venv-bench/bin"
@@ -150,50 +152,54 @@ class Bench:
         self.figures[name]["cold start s"].append(ledger.first() - began)
 
     def bare(self) -> None:
-        row, count = self.figures["bare loop"], self.count
-        payloads = self.payloads(count)
-        module = bare_redis if self.kind == "redis" else bare_sqlite
+        """The same work by programs without a task queue in them."""
         for results in (False, True):
-            self.renew()
-            target = self.url if self.kind == "redis" else self.url.removeprefix("sqlite:///")
-            if self.kind == "redis":
-                client = bare_redis.redis.Redis.from_url(self.url)
-                for start in range(0, count, 1000):
-                    client.lpush("celery", *payloads[start : start + 1000])
-            else:
-                bare_sqlite.fill(target, payloads)
-            ledger = Ledger(path := self.folder / f"ledger-{self.fresh}", count)
-            command = [OURS, "-m", module.__name__, target, str(int(results))]
-            loops = [
-                subprocess.Popen(command, env=self.env(path), cwd=ROOT) for _ in range(2)
-            ]
-            for loop in loops:
-                loop.wait()
-            check(ledger, "bare loop")
-            label = "drain/s, results" if results else "drain/s"
-            row[label].append(count / ledger.span())
+            self.bare_drain(results)
+        self.bare_enqueue("bare loop", bare_message.make)
+        # The strictest limit: nothing is made, only bytes that exist already are moved.
+        ready = [bare_message.make(number) for number in range(self.count)]
+        self.bare_enqueue("bare loop, ready bytes", ready.__getitem__)
+
+    def bare_drain(self, results: bool) -> None:
         self.renew()
-        target = self.url if self.kind == "redis" else self.url.removeprefix("sqlite:///")
-        if self.kind == "sqlite":
-            bare_sqlite.fill(target, [])
-        for label, push in (
-            ("enqueue/s", module.push_one_by_one),
-            ("bulk enqueue/s", module.push_bulk),
+        payloads = [bare_message.make(number) for number in range(self.count)]
+        if self.kind == "redis":
+            client = bare_redis.redis.Redis.from_url(self.url)
+            for start in range(0, self.count, 1000):
+                client.lpush("celery", *payloads[start : start + 1000])
+        else:
+            bare_sqlite.fill(self.place, payloads)
+        ledger = Ledger(path := self.folder / f"ledger-{self.fresh}", self.count)
+        command = [OURS, "-m", self.bare_module.__name__, self.place, str(int(results))]
+        env = self.env(path)
+        for loop in [subprocess.Popen(command, env=env, cwd=ROOT) for _ in range(2)]:
+            loop.wait()
+        check(ledger, "bare loop")
+        label = "drain/s, results" if results else "drain/s"
+        self.figures["bare loop"][label].append(self.count / ledger.span())
+
+    def bare_enqueue(self, name: str, make: Callable[[int], bytes]) -> None:
+        row, module = self.figures[name], self.bare_module
+        for label, push, count in (
+            ("enqueue/s", module.push_one_by_one, min(self.count, 5000)),
+            ("bulk enqueue/s", module.push_bulk, self.count),
         ):
-            number = count if label.startswith("bulk") else 5000
-            push(target, payloads[0], 1000 if label.startswith("bulk") else 200)
+            self.renew()
+            if self.kind == "sqlite":
+                bare_sqlite.fill(self.place, [])
+            push(self.place, make, 1000)
             began = time.perf_counter()
-            push(target, payloads[0], number)
-            row[label].append(number / (time.perf_counter() - began))
+            push(self.place, make, count)
+            row[label].append(count / (time.perf_counter() - began))
 
-    def payloads(self, count: int) -> list[bytes]:
-        """Messages as Umbel sends them, taken from a queue that it filled."""
-        from umbel.brokers.memory import MemoryBroker
-        from umbel.message import protocol
-        from umbel.testing.messages import message
+    @property
+    def bare_module(self) -> ModuleType:
+        return bare_redis if self.kind == "redis" else bare_sqlite
 
-        del MemoryBroker
-        return [protocol.encode(message("mark_result", args=(n,))) for n in range(count)]
+    @property
+    def place(self) -> str:
+        """What a bare loop connects to."""
+        return self.url if self.kind == "redis" else self.url.removeprefix("sqlite:///")
 
 
 def python(name: str) -> str:
@@ -231,8 +237,15 @@ def table(kind: str, figures: dict[str, dict[str, float]]) -> str:
         columns += [label for label in row if label not in columns]
     lines = [f"\n{kind}", " | ".join(["subject", *columns])]
     for name, row in figures.items():
-        cells = [f"{row[c]:,.2f}" if c in row and row[c] < 100 else f"{row.get(c, 0):,.0f}" for c in columns]
-        lines.append(" | ".join([name, *(cell if c in row else "–" for c, cell in zip(columns, cells, strict=True))]))
+        cells = [
+            f"{row[c]:,.2f}" if c in row and row[c] < 100 else f"{row.get(c, 0):,.0f}"
+            for c in columns
+        ]
+        lines.append(
+            " | ".join(
+                [name, *(cell if c in row else "-" for c, cell in zip(columns, cells, strict=True))]
+            )
+        )
     return "\n".join(lines)
 
 

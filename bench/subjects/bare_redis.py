@@ -11,9 +11,11 @@ import base64
 import json
 import os
 import sys
+from collections.abc import Callable
 
 import msgspec
 import redis
+
 from bench.ledger import Ledger
 
 BATCH = 100
@@ -75,18 +77,18 @@ def work(url: str, results: bool) -> None:
             settled += (lent[at], f"celery-task-meta-{headers['id']}", result)
 
 
-def push_one_by_one(url: str, payload: bytes, count: int) -> None:
-    """LPUSH the same bytes ``count`` times, one call each."""
+def push_one_by_one(url: str, make: Callable[[int], bytes], count: int) -> None:
+    """LPUSH ``count`` messages, one call each."""
     client = redis.Redis.from_url(url)
-    for _ in range(count):
-        client.lpush("bare:queue", payload)
+    for number in range(count):
+        client.lpush("bare:queue", make(number))
 
 
-def push_bulk(url: str, payload: bytes, count: int) -> None:
-    """LPUSH the same bytes, 1,000 in one call."""
+def push_bulk(url: str, make: Callable[[int], bytes], count: int) -> None:
+    """LPUSH ``count`` messages, 1,000 in one call."""
     client = redis.Redis.from_url(url)
-    for _ in range(count // 1000):
-        client.lpush("bare:queue", *[payload] * 1000)
+    for start in range(0, count, 1000):
+        client.lpush("bare:queue", *[make(number) for number in range(start, start + 1000)])
 
 
 if __name__ == "__main__":

@@ -12,8 +12,10 @@ import os
 import sqlite3
 import sys
 import time
+from collections.abc import Callable
 
 import msgspec
+
 from bench.ledger import Ledger
 
 BATCH = 100
@@ -41,20 +43,21 @@ def fill(path: str, payloads: list[bytes]) -> None:
     connection.execute("COMMIT")
 
 
-def push_one_by_one(path: str, payload: bytes, count: int) -> None:
-    """Insert the same bytes ``count`` times, a transaction each."""
+def push_one_by_one(path: str, make: Callable[[int], bytes], count: int) -> None:
+    """Insert ``count`` messages, a transaction each."""
     connection = connect(path)
-    for _ in range(count):
-        connection.execute("INSERT INTO bare_message (raw) VALUES (?)", (payload,))
+    for number in range(count):
+        connection.execute("INSERT INTO bare_message (raw) VALUES (?)", (make(number),))
 
 
-def push_bulk(path: str, payload: bytes, count: int) -> None:
-    """Insert the same bytes, 1,000 in one transaction."""
+def push_bulk(path: str, make: Callable[[int], bytes], count: int) -> None:
+    """Insert ``count`` messages, 1,000 in one transaction."""
     connection = connect(path)
-    for _ in range(count // 1000):
+    for start in range(0, count, 1000):
         connection.execute("BEGIN IMMEDIATE")
         connection.executemany(
-            "INSERT INTO bare_message (raw) VALUES (?)", [(payload,) for _ in range(1000)]
+            "INSERT INTO bare_message (raw) VALUES (?)",
+            [(make(number),) for number in range(start, start + 1000)],
         )
         connection.execute("COMMIT")
 

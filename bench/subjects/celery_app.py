@@ -2,8 +2,9 @@
 
 import os
 
-from bench.ledger import Ledger
 from celery import Celery
+
+from bench.ledger import Ledger
 
 app = Celery("bench", broker=os.environ["BENCH_BROKER"], backend=os.environ["BENCH_BACKEND"])
 app.conf.broker_connection_retry_on_startup = True

@@ -3,8 +3,9 @@
 import os
 from urllib.parse import urlsplit
 
-from bench.ledger import Ledger
 from huey import RedisHuey, SqliteHuey
+
+from bench.ledger import Ledger
 
 _broker = os.environ["BENCH_BROKER"]
 _results = os.environ.get("BENCH_RESULTS") == "1"

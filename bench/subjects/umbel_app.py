@@ -3,7 +3,6 @@
 import os
 
 from bench.ledger import Ledger
-
 from umbel import Umbel
 
 app = Umbel("bench", broker=os.environ["BENCH_BROKER"], backend=os.environ["BENCH_BACKEND"])
