@@ -368,4 +368,5 @@ def _afresh(message: Message) -> Message:
     }
     headers |= {"retries": 0, "expires": None, "eta": None}
     properties = {name: value for name, value in message.properties.items() if name != "expiration"}
-    return msgspec.structs.replace(message, headers=headers, properties=properties, due=None)
+    changes = {"headers": headers, "properties": properties, "due": None, "written": None}
+    return msgspec.structs.replace(message, **changes)

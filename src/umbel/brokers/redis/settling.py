@@ -200,4 +200,4 @@ def _returning(settlement: Settlement) -> bytes:
     if not settlement.counted or message is None:
         return delivery.raw
     headers = {**message.headers, DELIVERIES: message.deliveries + 1, "redelivered": True}
-    return encode(msgspec.structs.replace(message, headers=headers))
+    return encode(msgspec.structs.replace(message, headers=headers, written=None))

@@ -27,10 +27,9 @@ __all__ = ["Argument", "Link", "Script"]
 
 Argument: TypeAlias = bytes | str | int | float
 
-#: hiredis declares a tuple of one.
-#: From so many arguments on, joining them here is several times faster than hiredis's packing,
-#: which grows its buffer with each of them.
-_MANY: Final = 32
+#: Of so many arguments as large as this, joining them here is several times faster than hiredis,
+#: which grows its buffer with each of them; otherwise hiredis is up to twice as fast.
+_MANY, _LARGE = 600, 256
 
 _INCOMPLETE: Final = object()
 _READ: Final = 65536
@@ -384,7 +383,8 @@ class Link:
 
 def _pack(command: tuple[Argument, ...]) -> bytes:
     """The command in the server's protocol (RESP: an array of bulk strings)."""
-    if len(command) < _MANY:
+    last = command[-1]
+    if len(command) < _MANY or type(last) is not bytes or len(last) < _LARGE:
         packed: bytes = hiredis.pack_command(command)  # type: ignore[arg-type]
         return packed
     parts = [b"*%d" % len(command)]
