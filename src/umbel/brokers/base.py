@@ -135,7 +135,8 @@ class Consumer(ABC):
 
     @abstractmethod
     def unpark(self, tasks: Collection[str], limit: int) -> list[Delivery]:
-        """Lend up to ``limit`` parked messages whose task name is one of ``tasks``."""
+        """Lend up to ``limit`` parked messages of this consumer's queues whose task name is one of
+        ``tasks``."""
 
     @abstractmethod
     def lent(self) -> list[Delivery]:

@@ -134,7 +134,10 @@ class MemoryConsumer(Consumer):
         with self._store.lock:
             self._find_seat()
             for task in [name for name in self._store.parked if name in tasks]:
-                while len(loans) < limit and (stored := self._store.unpark(task)) is not None:
+                while len(loans) < limit:
+                    stored = self._store.unpark(task, self._queues)
+                    if stored is None:
+                        break
                     loans.append(self._store.lend(stored, self._seat, parked_before=True))
         return [self._delivery(loan) for loan in loans]
 

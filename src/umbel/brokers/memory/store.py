@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from heapq import heapify, heappop, heappush
 from itertools import count
 
@@ -244,15 +244,17 @@ class MessageStore:
     def park(self, stored: Stored, now: float) -> None:
         self.parked.setdefault(stored.task or "", deque()).append((now, stored))
 
-    def unpark(self, task: str) -> Stored | None:
-        """The oldest parked message of this task, which is not parked any more."""
-        waiting = self.parked.get(task)
-        if waiting is None:
-            return None
-        stored = waiting.popleft()[1]
-        if not waiting:
-            del self.parked[task]
-        return stored
+    def unpark(self, task: str, queues: Collection[str] | None = None) -> Stored | None:
+        """The oldest parked message of this task (on one of these queues), which is not parked any
+        more."""
+        waiting = self.parked.get(task, ())
+        for place, (_, stored) in enumerate(waiting):
+            if queues is None or stored.queue in queues:
+                del self.parked[task][place]
+                if not self.parked[task]:
+                    del self.parked[task]
+                return stored
+        return None
 
     def bury(self, stored: Stored, reason: str, now: float) -> None:
         """Keep this message among the dead letters."""

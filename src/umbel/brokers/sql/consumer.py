@@ -270,20 +270,21 @@ class SqlConsumer(Consumer):
 
     def unpark(self, tasks: Collection[str], limit: int) -> list[Delivery]:
         names = msgspec.json.encode(list(tasks)).decode()
+        wanted = (names, msgspec.json.encode(self._queues).decode(), limit)
         with self._driver.session() as session:
-            if not session.fetch(self._queries.find_parked, (names, limit)):
+            if not session.fetch(self._queries.find_parked, wanted):
                 return []
-        while not self._unpark(names, limit):
+        while not self._unpark(wanted):
             self._register_anew()
         return self._hand_out(self._lent_by(self._loan))
 
-    def _unpark(self, names: str, limit: int) -> bool:
+    def _unpark(self, wanted: tuple[str, str, int]) -> bool:
         """Take them in a new turn; False when this consumer is not registered any more."""
         self._loan += 1
         with self._driver.transaction() as session:
             if not session.fetch(self._queries.alive, (self._number, self.id)):
                 return False
-            rows = session.fetch(self._queries.find_parked, (names, limit))
+            rows = session.fetch(self._queries.find_parked, wanted)
             found = msgspec.json.encode([row for (row,) in rows]).decode()
             values = (self._number, self._loan, self._driver.now(), found)
             session.execute(self._queries.unpark, values)

@@ -68,7 +68,7 @@ class Queries:
         )
         self.find_parked = adapt(
             f"SELECT id FROM umbel_message WHERE state = 3 AND task IN ({members}) "
-            "ORDER BY id LIMIT ?"
+            f"AND queue IN ({members}) ORDER BY id LIMIT ?"
         )
         self.unpark = adapt(
             "UPDATE umbel_message SET state = 2, consumer = ?, loan = ?, moment_ms = ?, "

@@ -61,6 +61,14 @@ class ParkChapter(BrokerKind):
         assert message_of(delivery).task == "two"
         assert broker.admin.parked() == {"one": 1, "three": 1}
 
+    def test_a_parked_message_is_lent_only_to_a_consumer_of_its_queue(
+        self, broker: Broker, consume: Consume
+    ) -> None:
+        sent = message("unknown", queue="mail")
+        self._park(broker, consume("mail"), [sent])
+        assert consume("reports").unpark(["unknown"], 10) == []
+        assert ids(consume("reports", "mail").unpark(["unknown"], 10)) == [sent.id]
+
     def test_unpark_lends_no_more_than_its_limit(self, broker: Broker, consume: Consume) -> None:
         consumer = consume()
         sent = messages(5, "unknown")
