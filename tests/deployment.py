@@ -37,15 +37,21 @@ class Runs:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._read = 0
+        self._lines: list[tuple[float, int, str, str, str]] = []
 
     def lines(self) -> list[tuple[float, int, str, str, str]]:
-        if not self.path.exists():
-            return []
-        found = []
-        for line in self.path.read_text().splitlines():
-            moment, pid, what, tag, task_id = line.split()
-            found.append((float(moment), int(pid), what, tag, task_id))
-        return found
+        """(moment, pid, what, tag, task id) of every run so far; only what is new is read."""
+        if self.path.exists():
+            with self.path.open("rb") as file:
+                file.seek(self._read)
+                new = file.read()
+            whole = new[: new.rfind(b"\n") + 1]
+            self._read += len(whole)
+            for line in whole.decode().splitlines():
+                moment, pid, what, tag, task_id = line.split()
+                self._lines.append((float(moment), int(pid), what, tag, task_id))
+        return list(self._lines)
 
     def count(self, what: str) -> Counter[str]:
         """How often each tag was started or ended."""
