@@ -19,6 +19,7 @@ _READY = struct.Struct("=B")
 _RUN_AT = _ID.size
 _LIMIT_AT = _RUN_AT + _RUN.size
 _READY_AT = _LIMIT_AT + _LIMIT.size
+_IDLE_AT = _READY_AT + _READY.size
 _SIZE = 512
 
 
@@ -27,6 +28,7 @@ class Slot:
 
     def __init__(self, memory: mmap.mmap, index: int) -> None:
         self._memory = memory
+        self._index = index
         self._base = index * _SIZE
         self._generation = 0
 
@@ -91,6 +93,16 @@ class Slot:
     def ready(self) -> bool:
         """Whether the process takes messages."""
         return bool(_READY.unpack_from(self._memory, self._base + _READY_AT)[0])
+
+    def rest(self, idle: bool) -> None:  # noqa: FBT001 - one flag, one writer
+        """Say whether this process waits for messages with nothing to do."""
+        self._memory[self._base + _IDLE_AT] = idle
+
+    @property
+    def first(self) -> bool:
+        """Whether no process in an earlier place is idle, too."""
+        memory = self._memory
+        return not any(memory[index * _SIZE + _IDLE_AT] for index in range(self._index))
 
     def clear(self) -> None:
         """Forget everything: a new process takes this place."""

@@ -50,6 +50,8 @@ SETTLE_WITHIN = 0.02
 GIVE_BACK_AFTER = 1.0
 #: Seconds between looks for parked messages, and at whether the supervisor still lives.
 LOOK_EVERY = 1.0
+#: Seconds for which an idle process lets another one of the same worker go first.
+STEP_BACK = 0.002
 RETRY_FIRST, RETRY_LAST = 0.1, 2.0
 
 
@@ -288,10 +290,18 @@ class ConsumerLoop:
         self.waker.clear()
 
     def _wait_for_messages(self, timeout: float) -> None:
+        slot, fds = self.control.slot, (self.waker.fd, self.control.fd)
+        slot.rest(True)
         try:
-            self.consumer.wait(timeout, (self.waker.fd, self.control.fd))
+            self.consumer.wait(timeout, fds)
         except OperationalError as error:
             self._lost(error)
+        # A single message wakes every idle process. All but one let that one go first: mostly it
+        # takes what there is, and the others need not ask.
+        first = slot.first
+        slot.rest(False)
+        if not first:
+            readable(fds, STEP_BACK)
 
     def _pending(self) -> int:
         return len(self._ended) + len(self._aftermath)

@@ -83,3 +83,17 @@ def test_a_solo_worker_drains_by_its_own_word():
 
     assert control.draining
     assert not control.orphaned
+
+
+def test_of_several_idle_processes_the_one_in_the_first_place_goes_first():
+    first, second, third = Board(3).slots
+    second.rest(True)
+    third.rest(True)
+
+    assert second.first
+    assert not third.first
+    first.rest(True)
+    assert not second.first
+    first.rest(False)
+    second.rest(False)
+    assert third.first
