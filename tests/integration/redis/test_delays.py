@@ -8,7 +8,7 @@ import time
 import pytest
 
 from umbel.brokers.base import Verdict
-from umbel.testing.conformance.steps import ack, ids, message_of, receive, settle
+from umbel.testing.conformance.steps import ack, ids, message_of, pause_until, receive, settle
 from umbel.testing.messages import message, messages
 
 pytestmark = pytest.mark.redis
@@ -115,8 +115,10 @@ def test_a_release_with_a_delay_beside_a_retry_of_the_same_task(broker, consume)
 
 def test_a_message_delayed_under_one_order_is_found_under_the_other(make_broker, consume):
     exact = make_broker()
-    sent = [message(priority=priority, due=time.time() + 0.05) for priority in (5, 0, 9)]
+    due = time.time() + 0.1
+    sent = [message(priority=priority, due=due) for priority in (5, 0, 9)]
     exact.publish(sent)
+    pause_until(due + 0.01)
     mixed = consume(make_broker(priority_order="celery"))
     assert ids(receive(mixed, 3)) == [sent[1].id, sent[0].id, sent[2].id]
 

@@ -30,7 +30,7 @@ def acks(deliveries, **fields):
 
 @pytest.mark.parametrize("repeated", [True, False], ids=["repeated", "left to the consumer"])
 @pytest.mark.parametrize("fate", ["lose request", "lose answer"])
-def test_an_interrupted_exchange_is_done_exactly_once(  # noqa: PLR0917 - fixtures
+def test_an_interrupted_exchange_is_done_exactly_once(
     fate, repeated, broker, make_broker, consume, proxy, backend
 ):
     consumer = consume(make_broker(proxy.url), records=backend)
@@ -98,6 +98,8 @@ def test_a_lost_delivery_ends_a_wait_at_once(broker, make_broker, consume, proxy
     start = time.monotonic()
     consumer.wait(10)
     assert time.monotonic() - start < 1
+    consumer.wait(0.2)  # told once: a caller without room is not told again and again
+    assert time.monotonic() - start > 0.15
 
 
 def test_a_request_that_arrives_late_does_nothing(broker, make_broker, consume, proxy, backend):
@@ -249,6 +251,45 @@ def test_two_objects_with_one_id_never_share_messages(broker, make_broker, consu
     assert ids(received) == ids(sent)
     ack(first, *received[:2])
     ack(second, *received[2:])
+
+
+@pytest.mark.parametrize("fate", ["lose request", "lose answer"])
+def test_what_was_settled_when_the_connection_broke_is_not_given_back_at_the_end(
+    fate, broker, make_broker, consume, proxy
+):
+    consumer = consume(make_broker(proxy.url))
+    sent = messages(3)
+    broker.publish(sent)
+    settlements = acks(receive(consumer, 3)[:2])
+    proxy.strike(fate)
+    with pytest.raises(ConnectionLost):
+        consumer.exchange(settlements, 0)
+    consumer.close()
+    assert ids(receive(consume(broker, id="next"))) == [sent[2].id]
+    assert broker.admin.queues()[0].ready == 0
+
+
+def test_an_exchange_that_a_signal_handler_interrupts_is_done_exactly_once(
+    broker, consume, monkeypatch
+):
+    class Stop(BaseException):
+        pass
+
+    def stop(*_):
+        raise Stop
+
+    consumer = consume(broker)
+    sent = messages(4)
+    broker.publish(sent)
+    settlements = acks(receive(consumer, 2))
+    with monkeypatch.context() as patched:
+        patched.setattr(consumer._link, "_answer", stop)  # the request is on its way
+        with pytest.raises(Stop):
+            consumer.exchange(settlements, 1)
+    exchange = consumer.exchange([], 5)
+    assert exchange.refused == []
+    assert ids(exchange.deliveries) == ids(sent[2:])
+    assert ids(consumer.lent()) == ids(sent[2:])
 
 
 def test_closing_is_repeated_when_the_connection_broke(broker, make_broker, consume, proxy):

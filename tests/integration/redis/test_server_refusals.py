@@ -6,6 +6,7 @@ import logging
 import time
 
 import pytest
+from tests.servers import redis_server
 
 from umbel.brokers.base import Settlement, Verdict
 from umbel.exceptions import OperationalError
@@ -148,3 +149,12 @@ def test_the_next_due_moment_repairs_itself(broker, consume, server):
     broker.publish([sent])
     server.call("DEL", "umbel:delayed.next:celery")
     assert eventually(lambda: ids(consumer.exchange([], 10).deliveries)) == [sent.id]
+
+
+def test_a_redis_cluster_is_named_as_what_it_is(make_broker):
+    with redis_server(options=["--cluster-enabled", "yes"]) as server:
+        server.call("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+        broker = make_broker(server.url)
+        eventually(lambda: b"cluster_state:ok" in server.call("CLUSTER", "INFO"))
+        with pytest.raises(OperationalError, match="Redis Cluster, which is not supported"):
+            broker.consume(["celery"], "worker")

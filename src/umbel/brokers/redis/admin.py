@@ -318,7 +318,7 @@ class RedisQueueAdmin(QueueAdmin):
     def _expire(self, member: str, entry: bytes, task_id: str, letter: bytes) -> bool:
         keys, rules = self._broker.keys, self._broker.rules
         where = (keys.parked, keys.parked_of(member), keys.dead, keys.dead_messages)
-        bounds = (rules.dead_limit, int(rules.dead_max_age * 1e6))
+        bounds = (rules.dead_limit, rules.dead_max_age)
         what = (member, entry, task_id, letter, *bounds)
         return bool(self._broker.pool.eval(scripts.EXPIRE_PARKED, where, what))
 

@@ -37,6 +37,8 @@ __all__ = ["RedisBroker"]
 #: Messages, and bytes, in one command: a bound for the time that the server spends on it.
 _MESSAGES_AT_ONCE: Final = 1000
 _BYTES_AT_ONCE: Final = 4 * 1024 * 1024
+#: Seconds; more would not fit into Lua's numbers.
+_EVER: Final = 1e9
 
 T = TypeVar("T")
 
@@ -110,7 +112,8 @@ class RedisBroker(Broker):
         self.admin = RedisQueueAdmin(self)
         self._retry = _retry_policy(retry_policy)
         self.pool = Pool(self.address)
-        self.rules = Rules(self.keys, dead_limit, dead_max_age, set())
+        longest = int(min(dead_max_age, _EVER) * 1e6)
+        self.rules = Rules(self.keys, dead_limit, longest, set())
 
     # Publishing -----------------------------------------------------------------------------------
 

@@ -113,7 +113,7 @@ class Calls:
                 self._store_db,
                 self.link.address.db,
                 rules.dead_limit,
-                int(rules.dead_max_age * 1e6),
+                rules.dead_max_age,
                 *step.loans,
                 *step.store_arguments,
                 *step.effect_arguments,

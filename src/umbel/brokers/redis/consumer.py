@@ -31,6 +31,8 @@ logger = logging.getLogger("umbel.broker")
 
 #: Bounds one script call, and with it the time for which the server is busy with it.
 _AT_ONCE: Final = 1000
+#: Loans that ended in an interrupted exchange, in case their settlements are repeated.
+_REMEMBERED: Final = 10_000
 
 
 class RedisConsumer(Consumer):
@@ -86,7 +88,7 @@ class RedisConsumer(Consumer):
                 own = own[_AT_ONCE:]
             room = min(limit - found_again, _AT_ONCE)
             arrived, parked = self._exchange(self.id, own, room, refused)
-        except OperationalError:
+        except BaseException:  # also of a signal handler, in the middle of it
             self._unsure.update((one.delivery.loan, one) for one in reversed(pending))
             self._broken = True
             raise
@@ -95,10 +97,8 @@ class RedisConsumer(Consumer):
         return Exchange(again + arrived, refused, parked)
 
     def wait(self, timeout: float, fds: Collection[int] = ()) -> None:
-        if self._lost:
-            return
         try:
-            self._sleep.until(self._link, self._calls.watch, timeout, fds)
+            self._sleep.until(self._link, self._calls.watch, timeout, fds, bool(self._lost))
         except OperationalError:
             self._broken = True
             raise
@@ -191,6 +191,8 @@ class RedisConsumer(Consumer):
     def _compare(self, there: dict[str, bytes]) -> None:
         """The fence was ours until now, so whatever is gone, we have settled."""
         head = f"{self.id}/"
+        if len(self._done) > _REMEMBERED:  # of callers that do not repeat what was interrupted
+            self._done.clear()
         for loan in self._unsure:
             if loan.startswith(head) and loan[len(head) :] not in there:
                 self._done.add(loan)
@@ -288,6 +290,8 @@ class RedisConsumer(Consumer):
         return sorted(found)
 
     def _give_back(self) -> None:
+        if self._broken:
+            self.exchange([], 0)  # what had been settled when the connection broke stays settled
         while left := self.lent():
             back = [Settlement(delivery=one, verdict=Verdict.RELEASE) for one in left]
             if self.exchange(back, 0).refused:

@@ -43,8 +43,8 @@ class Rules(msgspec.Struct, frozen=True):
 
     keys: Keys
     dead_limit: int
-    #: Seconds.
-    dead_max_age: float
+    #: Microseconds.
+    dead_max_age: int
     #: Queues that are listed in ``Keys.queues`` already, as far as this process knows.
     known_queues: set[str]
 

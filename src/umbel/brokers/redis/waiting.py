@@ -83,11 +83,21 @@ class Sleep:
         """There may be something new, for another reason."""
         self._watched = self._told = False
 
-    def until(self, link: Link, look: Look, timeout: float, fds: Collection[int]) -> None:
-        """Sleep on an open link, or one that is down, which then wakes nobody."""
+    def until(
+        self,
+        link: Link,
+        look: Look,
+        timeout: float,
+        fds: Collection[int],
+        ready: bool,
+    ) -> None:
+        """Sleep on an open link, or one that is down, which then wakes nobody. ``ready``: there is
+        something to take already."""
         listens = link.connected and link.protocol != 2 and link.setup_refused is None  # noqa: PLR2004 - RESP2
         if not self._told:
-            if listens and not self._watched:
+            if ready:
+                timeout = 0.0
+            elif listens and not self._watched:
                 timeout = min(timeout, self._look_again(link, look))
             elif link.connected and not listens:
                 timeout = min(timeout, self._look_every)
@@ -100,12 +110,12 @@ class Sleep:
         if server >= 0:
             poller.register(server, select.POLLIN)
             timeout = 0.0 if link.has_decrypted() else timeout
-        ready = [fd for fd, _ in poller.poll(max(math.ceil(timeout * 1000), 0))]
-        if self.waker.fileno() in ready:
+        readable = [fd for fd, _ in poller.poll(max(math.ceil(timeout * 1000), 0))]
+        if self.waker.fileno() in readable:
             self.waker.clear()
-        if server in ready or timeout <= 0 <= server:
+        if server in readable or timeout <= 0 <= server:
             link.take_pushed()
-        if self._due_at <= monotonic() or (listens and not self._watched):
+        if ready or self._due_at <= monotonic() or (listens and not self._watched):
             self._told = True
 
     def close(self) -> None:

@@ -30,6 +30,8 @@ _TEMPORARY: Final = frozenset(
 )
 #: Of these, the ones that a new connection may not get: the name may lead to another server now.
 _ELSEWHERE: Final = frozenset({"LOADING", "MASTERDOWN", "READONLY"})
+#: One step touches keys of several slots.
+_CLUSTER: Final = frozenset({"ASK", "CROSSSLOT", "MOVED"})
 _UNWELCOME: Final = frozenset({"NOAUTH", "WRONGPASS"})
 #: Before version 7 an error inside a script hides its code.
 _IN_SCRIPT: Final = re.compile(r"^ERR Error running script.*?\b([A-Z]{3,}) [A-Za-z]", re.DOTALL)
@@ -55,6 +57,8 @@ def refusal(address: Address, text: str) -> Refused:
     code = inside[1] if inside else text.split(" ", 1)[0]
     if code in _UNWELCOME or " AUTH " in text[:60]:
         return Refused(f"{address.url} does not accept this user and password: {text}", code)
+    if code in _CLUSTER:
+        return Refused(f"{address.url} is a Redis Cluster, which is not supported: {text}", code)
     return Refused(f"{address.url} refused: {text}", code)
 
 
