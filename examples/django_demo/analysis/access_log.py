@@ -137,6 +137,7 @@ class AccessLog:
             "malformed_examples": self._examples,
             "statuses": sorted(self._statuses.items()),
             "traffic": self._traffic(),
+            "days": self._first_and_last_day(),
             "distinct_paths": len(rows),
             "busiest": sorted(rows, key=lambda row: -row["requests"])[:_TABLE_ROWS],
             "slowest": sorted(often or timed, key=lambda row: -row["mean_seconds"])[:_TABLE_ROWS],
@@ -150,6 +151,11 @@ class AccessLog:
             if day is not None:
                 moments[day, int(hour[-2:])] += requests
         return _group_by_time(moments)
+
+    def _first_and_last_day(self) -> list[str]:
+        """In ISO format; empty without a request."""
+        days = [day for hour in self._hours if (day := self._days[hour]) is not None]
+        return [min(days).isoformat(), max(days).isoformat()] if days else []
 
 
 def _path_of(request: str) -> str:

@@ -11,6 +11,7 @@ import csv
 import math
 import random
 import re
+import sys
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import Any
@@ -22,6 +23,11 @@ _SEPARATORS = ",;\t|"
 _SAMPLE_SIZE = 5_000
 _BARS = 20
 _TEXT_LENGTH = 80
+#: Digits after the point, and numbers, from which on labels have an exponent.
+_DECIMALS = 8
+_LARGE = 1e15
+#: 0.3 / 0.1 is a little less than 3.
+_TOLERANCE = 1e-9
 _DATE = re.compile(
     r"\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:?\d{2})?)?$"
 )
@@ -111,7 +117,7 @@ class _Column:
                 "type": "integer" if self.whole else "decimal",
                 "minimum": _as_number(self.low),
                 "maximum": _as_number(self.high),
-                "mean": _as_number(self.total / self.numbers),
+                "mean": _as_number(_round_mean(self.total / self.numbers)),
                 "exceptions": self.texts + self.dates,
             }
         if not filled:
@@ -230,24 +236,50 @@ def _parse_number(cell: str, decimal_comma: bool) -> float | None:
 def _as_number(value: float) -> int | float:
     if not math.isfinite(value):
         return 0
-    return int(value) if value.is_integer() and abs(value) < 2**53 else float(f"{value:.6g}")
+    return int(value) if value.is_integer() and abs(value) < 2**53 else value
+
+
+def _round_mean(value: float) -> float:
+    """Six digits, but never a digit before the point less."""
+    return float(f"{value:.6g}") if abs(value) < 100_000 else round(value, 1)  # noqa: PLR2004 - six digits
 
 
 def _count_by_range(column: _Column) -> list[list[Any]]:
     """Equal ranges from minimum to maximum; integers of a small range get a bar each."""
-    span = column.high - column.low
-    if column.whole and span < _BARS:
-        count, step = int(span) + 1, 1.0
-        labels = [_short(column.low + number) for number in range(count)]
+    if column.whole and column.high - column.low < _BARS:
+        step, decimals = 1.0, 0
+        first, last = int(column.low), int(column.high) + 1
+        labels = [_label(number, 0) for number in range(first, last)]
     else:
-        count, step = _BARS, span / _BARS
-        edges = [column.low + number * step for number in range(count + 1)]
-        labels = [f"{_short(low)} to {_short(high)}" for low, high in pairwise(edges)]
-    totals = [0] * count
+        step, decimals = _round_step(column.low, column.high)
+        first = _place(column.low, step)
+        last = max(math.ceil(column.high / step - _TOLERANCE), first + 1)
+        edges = [_label(number * step, decimals) for number in range(first, last + 1)]
+        labels = [f"{low} to {high}" for low, high in pairwise(edges)]
+    totals = [0] * (last - first)
     for value in column.sample:
-        totals[min(int((value - column.low) / step), count - 1)] += 1
+        totals[min(_place(value, step), last - 1) - first] += 1
     return [[label, total] for label, total in zip(labels, totals, strict=True)]
 
 
-def _short(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 1_000 or value.is_integer() else f"{value:.4g}"  # noqa: PLR2004 - digits
+def _round_step(low: float, high: float) -> tuple[float, int]:
+    """The smallest of 1, 2, 2.5, 5, 10, … of which at most ``_BARS`` reach from low to high, and
+    how many decimals it has."""
+    wanted = max(high / _BARS - low / _BARS, sys.float_info.min)
+    exponent = math.floor(math.log10(wanted))
+    for factor, more_decimals in ((1, 0), (2, 0), (2.5, 1), (5, 0)):
+        step = factor * 10.0**exponent
+        if step >= wanted * (1 - _TOLERANCE):
+            return step, max(more_decimals - exponent, 0)
+    return 10.0 ** (exponent + 1), max(-exponent - 1, 0)
+
+
+def _place(value: float, step: float) -> int:
+    """Which multiple of the step begins the range that this value is in."""
+    return math.floor(value / step + _TOLERANCE)
+
+
+def _label(value: float, decimals: int) -> str:
+    if decimals > _DECIMALS or abs(value) >= _LARGE:
+        return f"{value:.6g}"
+    return f"{value:,.{decimals}f}"

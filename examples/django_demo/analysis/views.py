@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from datetime import date
+from functools import wraps
+from http import HTTPStatus
 from pathlib import PurePath
 from uuid import UUID
 
@@ -10,7 +14,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.safestring import mark_safe
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from analysis.chart import bar_chart
 from analysis.models import Upload
@@ -37,12 +41,23 @@ class UploadForm(forms.Form):
     )
 
 
+def _sent_by_a_form(view: Callable[[HttpRequest], HttpResponse]) -> Callable[..., HttpResponse]:
+    """Whoever asks for the address itself, to see a refused form's page again, gets the form."""
+
+    @require_http_methods(["GET", "HEAD", "POST"])
+    @wraps(view)
+    def answer(request: HttpRequest) -> HttpResponse:
+        return view(request) if request.method == "POST" else redirect("home")
+
+    return answer
+
+
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:
     return _home(request, UploadForm())
 
 
-@require_POST
+@_sent_by_a_form
 def upload(request: HttpRequest) -> HttpResponse:
     form = UploadForm(request.POST, request.FILES)
     if not form.is_valid():
@@ -51,9 +66,9 @@ def upload(request: HttpRequest) -> HttpResponse:
     return _enqueue(request, Upload(file=file, name=PurePath(file.name).name[:255]))
 
 
-@require_POST
+@_sent_by_a_form
 def sample(request: HttpRequest) -> HttpResponse:
-    name = f"sample of {SAMPLE_LINES:,} lines"
+    name = f"Sample of {SAMPLE_LINES:,} lines"
     return _enqueue(request, Upload(file=_SAMPLE_FILE, name=name, kind=Upload.Kind.SAMPLE))
 
 
@@ -66,6 +81,11 @@ def job(request: HttpRequest, upload_id: UUID) -> HttpResponse:
     context = {"upload": stored, "progress": progress, "report": report}
     if report is not None:
         context |= _chart(report)
+        if report["kind"] == "access log":
+            context |= {
+                "statuses": list(_describe_statuses(report)),
+                "days": _describe_days(report),
+            }
     return render(request, "analysis/job.html", context)
 
 
@@ -101,13 +121,34 @@ def _enqueue(request: HttpRequest, stored: Upload) -> HttpResponse:
 def _chart(report: dict) -> dict[str, object]:
     """The chart that goes with a report, and the same numbers for those who cannot see it."""
     if report["kind"] == "access log":
-        title, unit = f"Requests per {report['traffic']['unit']}", "requests"
+        axis, unit = report["traffic"]["unit"], "requests"
+        title = f"Requests per {axis}"
         bars = report["traffic"]["bars"]
     elif report["histogram"] is not None:
-        title, unit = f"Distribution of “{report['histogram']['column']}”", "rows"
+        axis, unit = report["histogram"]["column"], "rows"
+        title = f"Distribution of “{axis}”"
         bars = report["histogram"]["bars"]
     else:
         return {}
     svg = bar_chart([(label, count) for label, count in bars], title=title, unit=unit)
     # Every text in it was escaped by bar_chart.
-    return {"chart": mark_safe(svg), "chart_title": title, "chart_unit": unit, "bars": bars}
+    names = {"chart_title": title, "chart_axis": axis, "chart_unit": unit}
+    return names | {"chart": mark_safe(svg), "bars": bars}
+
+
+def _describe_statuses(report: dict) -> Iterator[dict[str, object]]:
+    meanings = {str(status.value): status.phrase for status in HTTPStatus}
+    for status, count in report["statuses"]:
+        share = 100 * count / report["requests"]
+        yield {
+            "status": status,
+            "meaning": meanings.get(status, ""),
+            "count": count,
+            "share": f"{share:.1f} %" if share >= 0.05 else "< 0.1 %",  # noqa: PLR2004 - rounded
+        }
+
+
+def _describe_days(report: dict) -> str:
+    """``14 Mar 2026`` or ``14 Mar 2026 to 2 Apr 2026``; nothing for a log without requests."""
+    days = [date.fromisoformat(day) for day in sorted(set(report.get("days", ())))]
+    return " to ".join(f"{day.day} {day:%b %Y}" for day in days)

@@ -7,6 +7,7 @@ const bar = document.getElementById("bar");
 const step = document.getElementById("step");
 const percent = document.getElementById("percent");
 const noWorker = document.getElementById("no-worker");
+const title = document.title;
 const offline = document.getElementById("offline");
 
 function show(state) {
@@ -15,9 +16,11 @@ function show(state) {
   if (state.percent === null) {
     bar.removeAttribute("value");
     percent.textContent = "";
+    document.title = title;
   } else {
     bar.value = state.percent;
     percent.textContent = `${state.percent} %`;
+    document.title = `${state.percent} % · ${title}`;
   }
   noWorker.hidden = !state.no_worker;
   offline.hidden = true;
@@ -26,6 +29,7 @@ function show(state) {
 async function poll() {
   try {
     const answer = await fetch(section.dataset.url, { cache: "no-store" });
+    if (answer.status >= 500) throw new Error(answer.statusText);
     const state = await answer.json();
     if (!answer.ok || state.ready) {
       location.reload();
