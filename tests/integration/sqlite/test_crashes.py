@@ -179,6 +179,23 @@ def test_a_busy_consumer_that_was_declared_dead_takes_nothing_under_its_old_name
     fenced.close()
 
 
+def test_a_consumer_that_comes_back_under_its_id_starts_with_nothing(broker):
+    """A process with a fixed name that was killed and started again before anybody noticed."""
+    broker.publish(sent := messages(3, queue="work"))
+    before = broker.consume(["work"], "fixed")
+    old = receive(before, 2)
+    after = broker.consume(["work"], "fixed")
+    assert after.lent() == []
+    new = receive(after, 3)
+    assert ids(new) == ids(sent)
+    late = [Settlement(delivery=one, verdict=Verdict.ACK) for one in old]
+    assert before.exchange(late, 1).refused == late
+    assert (before.id, after.id) != ("fixed", before.id)
+    assert ids(after.lent()) == ids(sent)
+    after.close()
+    before.close()
+
+
 class Interruption(BaseException):
     """Comes from outside, at any moment."""
 

@@ -12,6 +12,7 @@ from statistics import median
 import pytest
 from tests.integration.sqlite.processes import child
 
+from umbel.brokers.base import Settlement, Verdict
 from umbel.brokers.sql.broker import SqlBroker
 from umbel.drivers.sql import sqlite_watch
 from umbel.testing.conformance.steps import receive
@@ -97,6 +98,17 @@ def test_who_cannot_take_more_is_not_told_of_what_is_there(way, broker):
     broker.publish([message() for _ in range(5)])
     receive(consumer, 2)
     consumer.exchange([], 0)
+    start = time.monotonic()
+    consumer.wait(0.2)
+    assert time.monotonic() - start > 0.19
+    consumer.close()
+
+
+def test_settling_does_not_wake_who_cannot_take_more(way, broker):
+    consumer = broker.consume(["celery"], "busy")
+    broker.publish([message() for _ in range(5)])
+    (delivery,) = receive(consumer)
+    consumer.exchange([Settlement(delivery=delivery, verdict=Verdict.ACK)], 0)
     start = time.monotonic()
     consumer.wait(0.2)
     assert time.monotonic() - start > 0.19

@@ -21,7 +21,7 @@ from umbel.brokers.sql.queries import Queries, QueueQueries
 from umbel.brokers.sql.rows import TOPIC, deliver, name_loan, parse_loan, rows_of
 from umbel.brokers.sql.settling import Settler
 from umbel.brokers.sql.step import DUE, REFUSED, Turn, in_order, make_step
-from umbel.drivers.sql.base import JoinedStore, SqlDriver, StatementRefused, Values
+from umbel.drivers.sql.base import JoinedStore, Session, SqlDriver, StatementRefused, Values
 from umbel.drivers.sql.batch import LONGEST
 from umbel.exceptions import OperationalError
 
@@ -96,6 +96,8 @@ class SqlConsumer(Consumer):
         self._doubtful: set[str] = set()
         #: Whether the caller asked for messages, and may not know of some that are there.
         self._wants = self._curious = True
+        #: Whether this consumer changed something since the watch was marked.
+        self._changed = False
         self._due: int | None = None
         self._tidy_at = time.monotonic() + _TIDY_EVERY
         self._closed = False
@@ -116,13 +118,14 @@ class SqlConsumer(Consumer):
             raise
 
     def _exchange(self, settlements: Sequence[Settlement], limit: int) -> Exchange:
-        self._curious = self._wants = limit > 0
+        self._wants = self._curious = limit > 0
         found = self._find_again(limit) if self._interrupted else []
         limit -= len(found)
         if not settlements:
             parked = self._idle(limit)
             if parked is not None:
                 return Exchange(found, [], parked)
+        self._changed, self._curious = True, self._wants
         self._store_elsewhere(settlements)
         quick, slow = self._sort(settlements)
         refused = self._settle(slow)
@@ -146,11 +149,15 @@ class SqlConsumer(Consumer):
     def _look(self) -> tuple[int | None, bool, bool]:
         """Dead (0: no; None: not registered), ready, parked: all that was committed by now."""
         with self._driver.session() as session:
-            self._watch.mark()
+            self._mark()
             values = (self._number, self.id, *self._queues, *self._queues)
             ((dead, ready, self._due, parked),) = session.fetch(self._of_queues.look, values)
         self._curious = False
         return dead, bool(ready), bool(parked)
+
+    def _mark(self) -> None:
+        self._watch.mark()
+        self._changed = False
 
     def _is_due(self) -> bool:
         return self._due is not None and self._due <= self._driver.now()
@@ -256,6 +263,8 @@ class SqlConsumer(Consumer):
             dead, ready, _ = self._look()
             if ready or (dead != 0 and not self._adopted):
                 return
+        elif self._changed:
+            self._mark()
         if self._wants and self._due is not None:
             timeout = min(timeout, max(0.0, (self._due - self._driver.now()) / 1000))
         self._watch.wait(timeout, (self._waker.fd, *fds))
@@ -317,34 +326,40 @@ class SqlConsumer(Consumer):
     # Signing in and off ---------------------------------------------------------------------------
 
     def _register(self) -> int:
-        """Make this consumer known under its id, or a new id if that one was declared dead. One that
-        is known and lives keeps its number and its loans."""
+        """Make this consumer known under its id, or a new id if that one was declared dead. An
+        earlier one of the same id that did not sign off is signed off now."""
         queries, now = self._queries, self._driver.now()
         about = (msgspec.json.encode(self._queues).decode(), now, socket.gethostname(), os.getpid())
+        number = 1 + secrets.randbits(_BITS)
         with self._driver.transaction() as session:
             session.execute(queries.attend)
-            for number, dead in session.fetch(queries.find_consumer, (self.id,)):
-                if not dead:
-                    session.execute(queries.register_again, (*about, now, number))
-                    return int(number)
-                self.id = f"{self.id.partition('+')[0]}+{secrets.token_hex(4)}"
-            number = 1 + secrets.randbits(_BITS)
+            for earlier, dead in session.fetch(queries.find_consumer, (self.id,)):
+                if dead:
+                    self.id = self._another_id()
+                else:
+                    self._sign_off(session, earlier)
             session.execute(queries.register, (number, self.id, *about, now))
-            return number
+        return number
+
+    def _another_id(self) -> str:
+        return f"{self.id.partition('+')[0]}+{secrets.token_hex(4)}"
+
+    def _sign_off(self, session: Session, number: int) -> None:
+        session.execute(self._queries.release_all, (number,))
+        session.execute(self._queries.sign_off, (number,))
+        self._driver.announce(session, TOPIC)
 
     def _register_anew(self) -> None:
         """After this consumer was declared dead: another id, so that no one mistakes it for the
         one whose loans were taken back."""
-        self.id = f"{self.id.partition('+')[0]}+{secrets.token_hex(4)}"
+        self.id = self._another_id()
         self._number = self._register()
 
     def close(self) -> None:
         try:
             if not self._closed:
                 with self._driver.transaction() as session:
-                    session.execute(self._queries.release_all, (self._number,))
-                    session.execute(self._queries.sign_off, (self._number,))
-                    self._driver.announce(session, TOPIC)
+                    self._sign_off(session, self._number)
                 self._closed = True
         finally:
             self._watch.close()

@@ -83,10 +83,6 @@ class Queries:
             "INSERT INTO umbel_consumer (number, id, queues, beat_ms, dead, host, pid, since_ms) "
             "VALUES (?, ?, ?, ?, 0, ?, ?, ?)"
         )
-        self.register_again = adapt(
-            "UPDATE umbel_consumer SET queues = ?, beat_ms = ?, host = ?, pid = ?, since_ms = ? "
-            "WHERE number = ?"
-        )
         self.sign_off = adapt("DELETE FROM umbel_consumer WHERE number = ?")
         self.condemn = adapt("UPDATE umbel_consumer SET dead = 1, beat_ms = ? WHERE number = ?")
         # A beat within the same millisecond must be seen, too.

@@ -25,12 +25,11 @@ _AT_ONCE = 6
 _SOON_FIRST, _SOON_LAST = 0.0001, 0.001
 #: Seconds for which that is expected (a commit that waits for the disk takes its time).
 _SOON = 0.05
-#: Seconds between looks without notice: while there was activity within a second, and later.
-_LIVELY, _IDLE = 0.001, 0.005
-_LIVELY_FOR = 1.0
+#: Seconds since the last change -> seconds between looks without notice.
+_PACES = ((1.0, 0.001), (10.0, 0.005), (float("inf"), 0.02))
 #: Seconds between looks when the kernel gives notice, in case that it does not, and the number of
 #: changes without notice after which it is not relied upon any more.
-_SAFETY = 0.1
+_SAFETY = 0.25
 _MISSES = 2
 
 _IN_MODIFY = 0x2
@@ -91,7 +90,7 @@ class SqliteWatch(Watch):
         self._notice = LogNotice(path)
         #: Changes in a row that were found without the kernel's notice.
         self._missed = 0
-        self._active_at = 0.0
+        self._active_at = time.monotonic()
         self._pid = os.getpid()
         self.mark()
 
@@ -146,7 +145,8 @@ class SqliteWatch(Watch):
     def _interval(self, now: float, *, armed: bool) -> float:
         if armed:
             return _SAFETY
-        return _LIVELY if now - self._active_at < _LIVELY_FOR else _IDLE
+        quiet = now - self._active_at
+        return next(pace for until, pace in _PACES if quiet < until)
 
 
 def _load_libc() -> ctypes.CDLL | None:
