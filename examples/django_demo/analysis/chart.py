@@ -8,8 +8,8 @@ from html import escape
 
 __all__ = ["bar_chart"]
 
-_WIDTH, _HEIGHT = 960, 320
-_MARGIN, _RIGHT, _TOP, _BOTTOM = 20, 20, 40, 40
+_WIDTH, _HEIGHT = 960, 330
+_MARGIN, _RIGHT, _TOP, _BOTTOM = 20, 20, 48, 44
 _TICKS = 4
 #: Room for one character of a label: on a wide page, and on a narrow one, whose style sheet makes
 #: labels larger and leaves out every second one.
@@ -30,7 +30,7 @@ def bar_chart(bars: Sequence[tuple[str, int]], *, title: str, unit: str) -> str:
     left = _MARGIN + max(len(f"{top:,}"), len(first_label) / 2) * _WIDE_CHARACTER
     parts = [
         f'<svg class="chart" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(title)}">',
-        f'<text class="tick" x="10" y="{_TOP - 18}">{escape(unit)}</text>',
+        f'<text class="tick" x="10" y="{_TOP - 26}">{escape(unit)}</text>',
         *_grid(left, step),
         *_columns(left, bars, top, unit),
         *_axis(left, [label for label, _count in bars]),
@@ -93,7 +93,7 @@ def _axis(left: float, labels: Sequence[str]) -> list[str]:
             continue
         kind = "tick" if number // every % 2 == 0 else "tick second"
         parts.append(
-            f'<text class="{kind}" x="{middle:.1f}" y="{_HEIGHT - _BOTTOM + 22}"'
+            f'<text class="{kind}" x="{middle:.1f}" y="{_HEIGHT - _BOTTOM + 30}"'
             f' text-anchor="middle">{escape(texts[number])}</text>'
         )
     return parts
