@@ -1,4 +1,4 @@
-"""Makes sure that the server programs which the tests run are installed.
+"""Makes sure that the server programs which the tests run, and the browser, are installed.
 
 The tests start private instances of these programs themselves, on free ports and in temporary
 directories; this script never starts or stops a service. A missing program is installed with apt
@@ -24,7 +24,7 @@ EXTRA_FOLDERS = ("/usr/local/sbin", "/usr/sbin")
 
 @dataclass(frozen=True)
 class Server:
-    """A server program that tests start."""
+    """A server program, or a browser, that tests start."""
 
     #: The pytest marker of the tests that need it.
     marker: str
@@ -38,7 +38,10 @@ class Server:
         return shutil.which(self.program, path=path)
 
 
-SERVERS = (Server(marker="redis", program="redis-server", package="redis-server"),)
+SERVERS = (
+    Server(marker="redis", program="redis-server", package="redis-server"),
+    Server(marker="chromium", program="chromium", package="chromium"),
+)
 
 
 def strict() -> bool:
