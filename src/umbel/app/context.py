@@ -62,6 +62,13 @@ _DEATH_HEADERS = (
 )
 
 
+#: Attributes that no header may bring along.
+_OURS = frozenset(
+    {"children", "called_directly", "delivery_info", "entered", "headers", "is_eager", "message"}
+    | {"next_call", "next_message", "properties", "retry_limit"}
+)
+
+
 class Context:
     """The call that a task is working on. Unknown headers of the message are attributes, too."""
 
@@ -121,8 +128,12 @@ class Context:
     ) -> Self:
         """The context of a message that arrived; ``args`` and ``kwargs`` are its decoded body."""
         context = cls.__new__(cls)
+        headers = message.headers
+        if not _OURS.isdisjoint(headers):
+            # What we keep here ourselves cannot be set by whoever sends a message.
+            headers = {name: value for name, value in headers.items() if name not in _OURS}
         context.__dict__.update(
-            message.headers,
+            headers,
             message=message,
             args=args,
             kwargs=kwargs,

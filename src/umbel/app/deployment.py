@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 __all__ = ["node_name", "worker_values"]
 
+#: Bytes; consumer ids, which begin with it, have to fit on the worker's board.
+LONGEST_NODE = 80
+
 
 def worker_values(
     app: Umbel,
@@ -39,7 +42,7 @@ def worker_values(
         "open_backend": app.open_backend,
         "accept": accepted_types(conf.accept_content),
         "result_serializer": conf.result_serializer,
-        "result_ttl": conf.result_expires,
+        "result_ttl": conf.result_expires or None,
         "result_extended": conf.result_extended,
         "pool": "solo" if pool == "solo" else "prefork",
         "concurrency": 1 if pool == "solo" else concurrency or conf.worker_concurrency or _cores(),
@@ -66,7 +69,12 @@ def node_name(hostname: str | None) -> str:
     name = hostname or "celery@%h"
     for sign, value in (("%h", host), ("%n", first), ("%d", rest)):
         name = name.replace(sign, value)
-    return name if "@" in name else f"{name}@{host}"
+    node = name if "@" in name else f"{name}@{host}"
+    if len(node.encode()) > LONGEST_NODE:
+        raise ImproperlyConfigured(
+            f"The node name {node!r} has {len(node.encode())} bytes; the limit is {LONGEST_NODE}"
+        )
+    return node
 
 
 def _cores() -> int:

@@ -114,11 +114,7 @@ def _in_module(module: ModuleType) -> Umbel | None:
         if isinstance(found, Umbel):
             return found
     # What only stands for the current app is none of the module's own.
-    apps = {
-        name: found
-        for name, found in vars(module).items()
-        if issubclass(type(found), Umbel)
-    }
+    apps = {name: found for name, found in vars(module).items() if issubclass(type(found), Umbel)}
     if len({id(app) for app in apps.values()}) > 1:
         raise ImproperlyConfigured(
             f"{module.__name__} has several apps: {', '.join(sorted(apps))}; say which: "

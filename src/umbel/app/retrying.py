@@ -18,7 +18,14 @@ if TYPE_CHECKING:
     from umbel.app.context import Context
     from umbel.app.task import Task
 
-__all__ = ["NextCall", "next_retry_delay", "retry", "retry_automatically", "should_autoretry"]
+__all__ = [
+    "NextCall",
+    "as_types",
+    "next_retry_delay",
+    "retry",
+    "retry_automatically",
+    "should_autoretry",
+]
 
 #: From this retry on, doubling has passed every maximum that anybody means.
 _DOUBLINGS = 64
@@ -124,8 +131,8 @@ def should_autoretry(task: Task[..., Any], error: BaseException) -> bool:
     wanted = task.autoretry_for
     if not wanted or isinstance(error, TaskPredicate):
         return False
-    return isinstance(error, _types(wanted)) and not isinstance(
-        error, _types(task.dont_autoretry_for or ())
+    return isinstance(error, as_types(wanted)) and not isinstance(
+        error, as_types(task.dont_autoretry_for or ())
     )
 
 
@@ -143,7 +150,8 @@ def next_retry_delay(task: Task[..., Any], retries: int) -> float:
     return max(0, seconds)
 
 
-def _types(kinds: Any) -> tuple[type[BaseException], ...]:
+def as_types(kinds: Any) -> tuple[type[BaseException], ...]:
+    """One class, or any collection of them, as ``isinstance`` takes it."""
     return (kinds,) if isinstance(kinds, type) else tuple(kinds)
 
 

@@ -39,7 +39,10 @@ def call(obj: Invocation, /, name: str, arguments: str, keywords: str, **options
     result = obj.app.send_task(name, args=args, kwargs=kwargs, **chosen)
     click.echo(result.id)
     if wait is not None:
-        click.echo(repr(result.get(timeout=wait)))
+        value = result.get(timeout=wait, propagate=False)
+        click.echo(repr(value) if result.successful() else f"{result.state}: {value!r}")
+        if not result.successful():
+            raise click.exceptions.Exit(1)
 
 
 def _parse(text: str, kind: type[Any], option: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
@@ -61,8 +62,9 @@ def worker(obj: Invocation, /, **flags: Any) -> int:
     LogLines(emitter).subscribe()
     node = Worker(options, emitter)
     if not obj.quiet:
-        click.echo(banner(app, options, node))
-        sys.stdout.flush()
+        with contextlib.suppress(OSError, ValueError, AttributeError):  # stdout may be closed
+            click.echo(banner(app, options, node))
+            sys.stdout.flush()
     return node.run()
 
 
@@ -83,6 +85,7 @@ def _options(app: Any, flags: dict[str, Any]) -> WorkerOptions:
     for flag, value in flags.items():
         if value is not None:
             values[renamed.get(flag, flag)] = value
+    values["prefetch"] = values["prefetch"] or None  # 0 means adaptive, as in the setting
     return WorkerOptions(**values)
 
 

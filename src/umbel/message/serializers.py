@@ -38,7 +38,9 @@ __all__ = [
 #: What kombu uses, so that every Python that Celery supports can read it.
 _PICKLE_PROTOCOL = 4
 #: Every serializer takes these.
-_SCALARS = frozenset({str, int, bool, float, type(None)})
+_SCALARS = frozenset({str, bool, float, type(None)})
+#: Integers that every JSON library writes.
+_BIG = 2**63
 
 
 class Serializer(msgspec.Struct, frozen=True):
@@ -116,10 +118,14 @@ def encode(value: Any, serializer: str = "json", place: str = "value") -> tuple[
 
 
 def prepare(value: Any, serializer: str = "json", place: str = "result") -> Any:
-    """The value, known to be one that ``encode`` will take; else ``EncodeError`` as from there."""
-    if type(value) not in _SCALARS:
-        encode(value, serializer, place)
-    return value
+    """The value as its reader will have it: known to be one that ``encode`` takes, and a copy, so
+    that nobody can change it before it is stored. Else ``EncodeError`` as from ``encode``."""
+    kind = type(value)
+    if kind in _SCALARS or (kind is int and -_BIG < value < _BIG):
+        return value
+    payload = encode(value, serializer, place)[2]
+    decoder = find(serializer).decoder
+    return value if decoder is None else decoder(payload)
 
 
 def decode(

@@ -20,7 +20,11 @@ _RUN_AT = _ID.size
 _LIMIT_AT = _RUN_AT + _RUN.size
 _READY_AT = _LIMIT_AT + _LIMIT.size
 _IDLE_AT = _READY_AT + _READY.size
+_ACKNOWLEDGED = struct.Struct("=H98s")  # task id
+_ACKNOWLEDGED_AT = _IDLE_AT + _READY.size
 _SIZE = 512
+_LONGEST_ID = 126
+_LONGEST_TASK_ID = 98
 
 
 class Slot:
@@ -31,10 +35,13 @@ class Slot:
         self._index = index
         self._base = index * _SIZE
         self._generation = 0
+        self._acknowledged = False
 
     def sign(self, consumer_id: str) -> None:
         """Say under which consumer id this process holds its loans."""
         text = consumer_id.encode()
+        if len(text) > _LONGEST_ID:
+            raise ValueError(f"the consumer id {consumer_id!r} is longer than {_LONGEST_ID} bytes")
         _ID.pack_into(self._memory, self._base, len(text), text)
 
     @property
@@ -55,6 +62,24 @@ class Slot:
     def end(self) -> None:
         """Nothing runs here."""
         _RUN.pack_into(self._memory, self._base + _RUN_AT, self._generation, 0.0, 0, b"")
+        _LIMIT.pack_into(self._memory, self._base + _LIMIT_AT, 0.0, 0.0)
+        if self._acknowledged:
+            self._acknowledged = False
+            _ACKNOWLEDGED.pack_into(self._memory, self._base + _ACKNOWLEDGED_AT, 0, b"")
+
+    def acknowledge(self, task_id: str) -> None:
+        """The running job's loan has ended already; its result is to be remembered."""
+        text = task_id.encode()
+        if len(text) <= _LONGEST_TASK_ID:
+            self._acknowledged = True
+            _ACKNOWLEDGED.pack_into(self._memory, self._base + _ACKNOWLEDGED_AT, len(text), text)
+
+    @property
+    def acknowledged(self) -> str:
+        """The task id of a running job whose loan has ended already; empty: none."""
+        length, text = _ACKNOWLEDGED.unpack_from(self._memory, self._base + _ACKNOWLEDGED_AT)
+        task_id: str = text[:length].decode()
+        return task_id
 
     @property
     def loan(self) -> str:
@@ -94,7 +119,7 @@ class Slot:
         """Whether the process takes messages."""
         return bool(_READY.unpack_from(self._memory, self._base + _READY_AT)[0])
 
-    def rest(self, idle: bool) -> None:  # noqa: FBT001 - one flag, one writer
+    def rest(self, idle: bool) -> None:
         """Say whether this process waits for messages with nothing to do."""
         self._memory[self._base + _IDLE_AT] = idle
 

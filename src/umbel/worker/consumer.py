@@ -34,6 +34,7 @@ from umbel.events.types import (
     TaskReceived,
 )
 from umbel.exceptions import OperationalError
+from umbel.message.tracebacks import one_line
 from umbel.worker.batch import AHEAD, BatchSize
 from umbel.worker.control import Control
 from umbel.worker.job import Job
@@ -94,6 +95,8 @@ class ConsumerLoop:
         self._urgent: deque[_Acknowledgement] = deque()
         self._submitted = 0
         self._finished = 0
+        #: Jobs that ran to their end in this process.
+        self._ran = 0
         self._wake_at = 0
         self._look_at = 0.0
         self._beat_at = 0.0
@@ -188,6 +191,10 @@ class ConsumerLoop:
             self._ended.extendleft(reversed(ended))
             self._lost(error)
             return None
+        except Exception:
+            logger.exception("A settlement cannot be written; looking for it among %d", len(ended))
+            self._ended.extendleft(self._written_alone(one) for one in reversed(ended))
+            return None
         self._back()
         self._finished += len(ended)
         refused = {settlement.delivery.loan for settlement in exchange.refused}
@@ -195,10 +202,23 @@ class ConsumerLoop:
             self._urgent.remove(wish)
             wish.answer(accepted=wish.settlement.delivery.loan not in refused)
         for settlement in exchange.refused:
-            self._emit_lost(settlement)
+            if settlement.verdict is not Verdict.ACK or settlement.record is not None:
+                self._emit_lost(settlement)
         if self.consumer.id != self.consumer_id:
             self._start_anew()
         return exchange
+
+    def _written_alone(self, settlement: Settlement) -> Settlement:
+        """The settlement, or where it cannot be written, one that says so."""
+        try:
+            self.consumer.exchange([settlement], 0)
+        except OperationalError:
+            return settlement
+        except Exception as error:  # noqa: BLE001 - it is told as the reason
+            reason = f"{type(error).__name__}: {one_line(error)}"
+            return Settlement(delivery=settlement.delivery, verdict=Verdict.REJECT, reason=reason)
+        # It has ended; settling it again is refused and does no harm.
+        return Settlement(delivery=settlement.delivery, verdict=Verdict.ACK)
 
     def _receive(self, delivery: Delivery) -> None:
         message = delivery.message
@@ -248,6 +268,7 @@ class ConsumerLoop:
 
     def _done(self, job: Job, settlement: Settlement) -> None:
         self.batch.observe(job.runtime)
+        self._ran += 1
         (self._aftermath if job.acknowledged else self._ended).append(settlement)
         if self._wake_at and self._pending() >= self._wake_at:
             self._wake_at = 0
@@ -265,7 +286,7 @@ class ConsumerLoop:
         # Behind a job that takes its time, nothing waits: another worker may be idle.
         target = self.pool.slots if self.pool.longest() > AHEAD else self.batch.target()
         if self.max_jobs is not None:
-            target = min(target, held + self.max_jobs - self._submitted)
+            target = min(target, self.max_jobs - self._ran)
         return target - held if held <= target // 2 else 0
 
     def _give_back(self) -> None:
@@ -314,7 +335,7 @@ class ConsumerLoop:
             self._beat_for_oneself()
 
     def _exhausted(self) -> bool:
-        return self.max_jobs is not None and self._submitted >= self.max_jobs
+        return self.max_jobs is not None and self._ran >= self.max_jobs
 
     def _beat_for_oneself(self) -> None:
         now = time.monotonic()

@@ -10,6 +10,7 @@ order of the list is the order of the work. ``execute`` runs wherever the pool s
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack
@@ -25,6 +26,8 @@ from umbel.worker.job import Job, Outcome
 from umbel.worker.middleware.base import Middleware
 
 __all__ = ["Pipeline", "conclude"]
+
+logger = logging.getLogger("umbel.worker")
 
 
 class Pipeline:
@@ -43,7 +46,13 @@ class Pipeline:
         """The whole life of a job. Never raises for anything that a task or message can do."""
         job.began = time.monotonic()
         job.started_at = time.time()
-        outcome = self.admit(job) or self.run(job)
+        try:
+            outcome = self.admit(job) or self.run(job)
+        except WorkerTerminate:
+            raise
+        except BaseException as error:
+            logger.exception("Task %s could not be run", job.message.task)
+            outcome = Outcome(states.FAILURE, error=error)
         job.runtime = time.monotonic() - job.began
         return self.settle(job, outcome)
 
@@ -66,19 +75,21 @@ class Pipeline:
         try:
             surroundings = [around for ask in self._around if (around := ask(job)) is not None]
             value = _call_within(surroundings, job)
-        except Exception as error:  # noqa: BLE001 - a task may raise anything
-            return Outcome(states.FAILURE, error=error)
         except WorkerTerminate:
             raise
-        except SystemExit as error:
-            # A task that calls sys.exit() ends itself, not the worker.
+        except BaseException as error:  # noqa: BLE001 - SystemExit, CancelledError, … of a task
             return Outcome(states.FAILURE, error=error)
         return Outcome(states.SUCCESS, value=value)
 
     def settle(self, job: Job, outcome: Outcome) -> Settlement:
         """Let every middleware see how it ended, innermost first, and say it to the broker."""
         for settle in self._settle:
-            outcome = settle(job, outcome)
+            try:
+                outcome = settle(job, outcome)
+            except WorkerTerminate:
+                raise
+            except BaseException:
+                logger.exception("The end of task %s could not be dealt with", job.message.task)
         return conclude(job, outcome)
 
 
@@ -100,7 +111,7 @@ def _call_within(surroundings: list[AbstractContextManager[Any]], job: Job) -> A
 
 def conclude(job: Job, outcome: Outcome) -> Settlement:
     """The settlement that this outcome means for the broker."""
-    verdict, counted = Verdict.ACK, False
+    verdict = Verdict.ACK
     if outcome.state == states.FAILURE:
         verdict = Verdict.REJECT
     elif outcome.state == states.REJECTED:
@@ -111,7 +122,6 @@ def conclude(job: Job, outcome: Outcome) -> Settlement:
         verdict=verdict,
         reason=outcome.reason,
         delay=outcome.delay,
-        counted=counted,
         record=outcome.record,
         publish=(outcome.next_message,) if outcome.next_message is not None else (),
     )

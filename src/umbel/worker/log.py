@@ -49,7 +49,7 @@ class LogLines:
             (types.TaskReceived, self.received, trace, logging.INFO),
             (types.TaskSucceeded, self.succeeded, trace, logging.INFO),
             (types.TaskRetried, self.retried, trace, logging.INFO),
-            (types.TaskFailed, self.failed, trace, logging.INFO),
+            (types.TaskFailed, self.failed, trace, logging.ERROR),
             (types.TaskRejected, self.rejected, trace, logging.WARNING),
             (types.TaskRevoked, self.revoked, trace, logging.INFO),
             (types.TaskParked, self.parked, trace, logging.ERROR),

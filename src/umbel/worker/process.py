@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 import uuid
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from umbel.brokers.base import Delivery
@@ -26,7 +27,7 @@ from umbel.worker.middleware.handlers import Handlers
 from umbel.worker.middleware.report import Report
 from umbel.worker.middleware.result import Remember
 from umbel.worker.middleware.retry import RetryOutcome
-from umbel.worker.middleware.time_limit import TimeLimit
+from umbel.worker.middleware.time_limit import HardTimeLimit, SoftTimeLimit
 from umbel.worker.middleware.tracking import Tracking
 from umbel.worker.options import WorkerOptions
 from umbel.worker.pools.main_thread import MainThreadPool
@@ -60,7 +61,8 @@ class WorkerProcess:
             consumer_id=f"{options.node}/{os.getpid()}/{uuid.uuid4().hex[:12]}",
             tasks=options.tasks,
             pool=self.pool,
-            batch=BatchSize(self.pool.slots, options.prefetch),
+            # In the solo pool nothing is settled while a job runs, so nothing is taken ahead.
+            batch=BatchSize(self.pool.slots, 1 if solo else options.prefetch),
             control=control,
             emitter=emitter,
             make_job=JobMaker(options.tasks).make,
@@ -103,7 +105,11 @@ class WorkerProcess:
 
     def _middlewares(self) -> list[Middleware]:
         options = self.options
-        chain: list[Middleware] = [Report(self.emitter), Expiry()]
+        chain: list[Middleware] = [
+            HardTimeLimit(self.slot, options.time_limit),
+            Report(self.emitter),
+            Expiry(),
+        ]
         chain += [make() for make in options.middlewares]
         if self.backend is not None:
             chain.append(
@@ -116,11 +122,11 @@ class WorkerProcess:
             )
             chain.append(Tracking(self.backend, options.node, options.result_ttl))
         chain += [
-            EarlyAcknowledgement(self._acknowledge),
+            EarlyAcknowledgement(self._acknowledge, self.slot),
             CurrentTask(),
             Handlers(),
             RetryOutcome(),
-            TimeLimit(self.alarm, self.slot, options.time_limit, options.soft_time_limit),
+            SoftTimeLimit(self.alarm, options.soft_time_limit),
         ]
         return chain
 
@@ -144,15 +150,27 @@ class JobMaker:
         return Job(delivery, message, *known)
 
 
+_FROM_TERMINAL = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP)
+
+
+def _leave_to_the_supervisor(_signum: int, _frame: FrameType | None) -> None:
+    return
+
+
+def _behave_as_usual() -> None:
+    for number in _FROM_TERMINAL:
+        signal.signal(number, signal.SIG_DFL)
+
+
 def run_child(options: WorkerOptions, slot: Slot, pipe: int, emitter: Emitter) -> int:
     """The life of a forked child; returns its exit code."""
-    # Ctrl-C in a terminal and a TERM to the whole group reach children too: only the
-    # supervisor decides, and tells them through the pipe.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    signal.signal(signal.SIGQUIT, signal.SIG_IGN)
+    # Ctrl-C in a terminal and a TERM to the whole group reach children too: only the supervisor
+    # decides, and tells them through the pipe. Not SIG_IGN, which programs that a task starts
+    # would inherit; and what a task forks itself behaves as it does elsewhere.
+    for number in _FROM_TERMINAL:
+        signal.signal(number, _leave_to_the_supervisor)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    signal.set_wakeup_fd(-1)
+    os.register_at_fork(after_in_child=_behave_as_usual)
     for started in options.process_started:
         started()
     WorkerProcess(options, slot, Control(slot, pipe), emitter).run()

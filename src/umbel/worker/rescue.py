@@ -45,8 +45,12 @@ class Death(msgspec.Struct, frozen=True, kw_only=True):
     cause: Cause
     #: Loans whose jobs had begun.
     begun: frozenset[str] = frozenset()
-    #: For TIME_LIMIT: the limit in seconds.
+    #: For TIME_LIMIT: the loan whose job was past its limit, and the limit in seconds.
+    overdue: str = ""
     limit: float = 0.0
+    #: The task whose loan had ended before it began (``acks_late=False``), and whether its result
+    #: is to be remembered.
+    acknowledged: str = ""
     #: For people: "signal 9", "exit code 3", ….
     detail: str = ""
 
@@ -84,18 +88,28 @@ class Rescuer:
                 if settlement.delivery.loan not in refused:
                     self.ended(settlement.delivery, settlement)
         consumer.close()
+        if death.acknowledged and self.records is not None and death.cause is not Cause.SILENT:
+            self.records.store_many([self._of_acknowledged(death)])
         return len(deliveries)
+
+    def _of_acknowledged(self, death: Death) -> ResultRecord:
+        """At most once: it does not run again, but whoever waits for it is told."""
+        error: Exception = WorkerLostError(f"the worker process died ({death.detail})")
+        if death.cause is Cause.TIME_LIMIT:
+            error = TimeLimitExceeded(death.limit)
+        return failure_record(death.acknowledged, error, self.ttl)
 
     def decide(self, delivery: Delivery, death: Death) -> Settlement:
         """How this loan of the dead consumer ends."""
         message = delivery.message
         if message is None:
             return Settlement(delivery=delivery, verdict=Verdict.RELEASE)
-        if death.cause is Cause.SILENT or delivery.loan in death.begun:
-            if death.cause is Cause.TIME_LIMIT:
-                return self._failed(delivery, TimeLimitExceeded(death.limit))
-            if death.cause is not Cause.STOPPED:
-                return self._lost(delivery, message.deliveries + 1, death)
+        if death.cause is Cause.TIME_LIMIT and delivery.loan == death.overdue:
+            return self._failed(delivery, TimeLimitExceeded(death.limit))
+        if death.cause is Cause.SILENT or (
+            death.cause is Cause.CRASHED and delivery.loan in death.begun
+        ):
+            return self._lost(delivery, message.deliveries + 1, death)
         return Settlement(delivery=delivery, verdict=Verdict.RELEASE)
 
     def _lost(self, delivery: Delivery, count: int, death: Death) -> Settlement:

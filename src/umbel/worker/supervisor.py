@@ -9,12 +9,16 @@ It never touches a message: what a dead child held is taken back by the steward.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import gc
+import logging
 import os
 import signal
 import sys
 import time
+from collections import deque
+from collections.abc import Callable
 from types import FrameType
 
 import msgspec
@@ -31,11 +35,17 @@ from umbel.worker.waker import Waker, readable
 
 __all__ = ["Supervisor"]
 
+logger = logging.getLogger("umbel.worker")
+
 #: Seconds between looks at hard time limits.
 LIMIT_EVERY = 0.1
 #: A child that lives shorter than this and began no job started badly: its successor waits.
 SHORT_LIFE = 1.0
 PAUSE_LAST = 10.0
+#: So many crashes within so many seconds mean that something is wrong with more than one task.
+CRASHES, WITHIN = 40, 5.0
+#: Seconds before another attempt to start a process.
+FORK_AGAIN = 0.05
 #: Seconds for the steward to take the loans back when the worker stops.
 BURIAL_TIMEOUT = 5.0
 
@@ -49,8 +59,9 @@ class Child(msgspec.Struct):
     started: float
     #: How many predecessors in this place died at once after starting.
     failures: int = 0
-    #: Why the supervisor killed it, if it did.
+    #: Why the supervisor killed it, if it did; for TIME_LIMIT the loan that was past its limit.
     cause: Cause = Cause.CRASHED
+    overdue: str = ""
     limit: float = 0.0
 
 
@@ -65,11 +76,16 @@ class Supervisor:
         self.steward = steward
         self.emitter = emitter
         self.children: dict[int, Child] = {}
+        #: What a child must not keep open.
+        self.close_in_child: list[Callable[[], object]] = []
         self._free: list[tuple[Slot, float, int]] = [(slot, 0.0, 0) for slot in board.slots]
         self._waker = Waker()
         self._term = 0
         self._quit = False
         self._kill_at = float("inf")
+        self._killed = False
+        #: Moments of the last crashes.
+        self._crashes: deque[float] = deque(maxlen=CRASHES)
 
     def run(self) -> int:
         self._listen()
@@ -77,7 +93,7 @@ class Supervisor:
         gc.freeze()  # what was imported so far stays in pages that the children share
         self._fork_due()
         self.emitter.emit(WorkerReady(node=self.options.node))
-        while self.children or not self._stopping:
+        while self.children or not self.stopping:
             self._rest()
             self._reap()
             self._end_overdue()
@@ -88,7 +104,8 @@ class Supervisor:
         return 0
 
     @property
-    def _stopping(self) -> bool:
+    def stopping(self) -> bool:
+        """Whether it was told to stop."""
         return self._term > 0 or self._quit
 
     # Signals --------------------------------------------------------------------------------------
@@ -108,10 +125,14 @@ class Supervisor:
         signal.signal(signal.SIGCHLD, wake)
         signal.signal(signal.SIGTERM, term)
         signal.signal(signal.SIGINT, term)
+        signal.signal(signal.SIGHUP, term)
         signal.signal(signal.SIGQUIT, leave)
 
     def _obey_signals(self) -> None:
         if self._quit or self._term > 1 or time.monotonic() >= self._kill_at:
+            if not self._killed:
+                self._killed = True
+                self.emitter.emit(WorkerStopping(node=self.options.node, warm=False))
             self._kill_all(Cause.STOPPED)
         elif self._term == 1 and self._kill_at == float("inf"):
             self._kill_at = time.monotonic() + self.options.drain_timeout
@@ -138,23 +159,33 @@ class Supervisor:
         now = time.monotonic()
         waiting = []
         for slot, not_before, failures in self._free:
-            if self._stopping:
+            if self.stopping:
                 continue
             if not_before > now:
                 waiting.append((slot, not_before, failures))
-            else:
-                self._fork(slot, failures)
+            elif not self._fork(slot, failures):
+                waiting.append((slot, now + FORK_AGAIN, failures))
         self._free = waiting
 
-    def _fork(self, slot: Slot, failures: int) -> None:
+    def _fork(self, slot: Slot, failures: int) -> bool:
+        """False when it cannot be done just now."""
+        # The steward's thread must not be in the middle of a call to the broker: a lock that it
+        # holds would stay locked in the child for ever. Nor is it waited for, since the broker
+        # may be hanging and time limits must go on.
+        if not self.steward.quiet.acquire(blocking=False):
+            return False
         slot.clear()
         read_end, write_end = os.pipe()
-        # The steward's thread must not be in the middle of a call to the broker: a lock that it
-        # holds would stay locked in the child for ever.
-        with self.steward.quiet:
-            sys.stdout.flush()
-            sys.stderr.flush()
+        try:
+            _flush()
             pid = os.fork()
+        except OSError as error:
+            logger.error("Cannot start a process: %s", error.strerror)  # noqa: TRY400 - one line
+            os.close(read_end)
+            os.close(write_end)
+            return False
+        finally:
+            self.steward.quiet.release()
         if pid == 0:
             self._become_child(slot, read_end, write_end)
         os.close(read_end)
@@ -162,6 +193,7 @@ class Supervisor:
             pid=pid, slot=slot, pipe=write_end, started=time.monotonic(), failures=failures
         )
         self.emitter.emit(ChildStarted(pid=pid))
+        return True
 
     def _become_child(self, slot: Slot, read_end: int, write_end: int) -> None:
         code = 70
@@ -170,9 +202,10 @@ class Supervisor:
             for sibling in self.children.values():
                 os.close(sibling.pipe)
             self._waker.close()
+            for close in self.close_in_child:
+                close()
             code = run_child(self.options, slot, read_end, self.emitter)
-            sys.stdout.flush()
-            sys.stderr.flush()
+            _flush()
         except BaseException:  # noqa: BLE001 - the last line of defence of a forked process
             sys.excepthook(*sys.exc_info())
         finally:
@@ -196,11 +229,16 @@ class Supervisor:
                     consumer_id=slot.consumer_id,
                     cause=child.cause,
                     begun=begun,
+                    overdue=child.overdue,
                     limit=child.limit,
+                    acknowledged=slot.acknowledged,
                     detail=detail,
                 )
             )
-        self.emitter.emit(ChildExited(pid=child.pid, detail=detail, expected=clean))
+        expected = clean or child.cause is Cause.STOPPED
+        if child.cause is Cause.TIME_LIMIT:
+            detail = f"its task was past the hard time limit of {child.limit:g} s"
+        self.emitter.emit(ChildExited(pid=child.pid, detail=detail, expected=expected))
         self._succeed(child, clean=clean)
 
     def _succeed(self, child: Child, *, clean: bool) -> None:
@@ -209,6 +247,10 @@ class Supervisor:
         started = clean or lived > SHORT_LIFE or child.slot.worked
         failures = 0 if started else child.failures + 1
         pause = min(PAUSE_LAST, 0.1 * 2**failures) if failures > 1 else 0.0
+        if not clean and child.cause is Cause.CRASHED:
+            self._crashes.append(time.monotonic())
+            if len(self._crashes) == CRASHES and self._crashes[-1] - self._crashes[0] < WITHIN:
+                pause = max(pause, 1.0)
         self._free.append((child.slot, time.monotonic() + pause, failures))
 
     def _end_overdue(self) -> None:
@@ -218,7 +260,7 @@ class Supervisor:
             if moment and now >= moment and child.cause is Cause.CRASHED:
                 loan = child.slot.loan
                 if loan and child.slot.hard_limit == (moment, seconds):
-                    child.cause, child.limit = Cause.TIME_LIMIT, seconds
+                    child.cause, child.overdue, child.limit = Cause.TIME_LIMIT, loan, seconds
                     os.kill(child.pid, signal.SIGKILL)
 
     # Resting ----------------------------------------------------------------------------------------
@@ -232,7 +274,7 @@ class Supervisor:
             return LIMIT_EVERY
         now = time.monotonic()
         moments = [not_before for _slot, not_before, _failures in self._free]
-        if self._stopping:
+        if self.stopping:
             moments.append(self._kill_at)
         return max(0.0, min([now + LIMIT_EVERY * 2, *moments]) - now)
 
@@ -245,7 +287,14 @@ class Supervisor:
 
 
 def _describe(status: int) -> str:
-    if os.WIFSIGNALED(status):
-        number = os.WTERMSIG(status)
-        return f"signal {number} ({signal.Signals(number).name})"
-    return f"exit code {os.WEXITSTATUS(status)}"
+    if not os.WIFSIGNALED(status):
+        return f"exit code {os.WEXITSTATUS(status)}"
+    number = os.WTERMSIG(status)
+    known = {one.value: one.name for one in signal.Signals}
+    return f"signal {number} ({known.get(number, 'real-time')})"
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError, AttributeError):  # closed, or none at all
+            stream.flush()

@@ -62,6 +62,9 @@ class Worker:
         self.supervisor = Supervisor(options, self.board, self.steward, emitter)
         address = options.health_address
         self.health = Health(address, self.ready) if address else None
+        self._stops = 0
+        if self.health is not None:
+            self.supervisor.close_in_child.append(self.health.disown)
 
     def run(self) -> int:
         """Work until a signal says stop; the exit code."""
@@ -78,7 +81,9 @@ class Worker:
 
     def ready(self) -> bool:
         """Whether the broker answers and a process takes messages."""
-        return self.steward.connected and any(slot.ready for slot in self.board.slots)
+        stopping = self._stops > 0 or self.supervisor.stopping
+        ready = any(slot.ready for slot in self.board.slots)
+        return self.steward.connected and ready and not stopping
 
     def wait_for_broker(self) -> bool:
         """Until the broker answers; False when it does not and is not to be waited for."""
@@ -101,16 +106,15 @@ class Worker:
 
     def _run_solo(self) -> int:
         control = Control(self.board.slots[0])
-        stops = 0
+        self._warn_of_limits()
 
-        def stop(_signum: int, _frame: FrameType | None) -> None:
-            nonlocal stops
-            stops += 1
-            if stops > 1:
+        def stop(signum: int, _frame: FrameType | None) -> None:
+            self._stops += 1
+            if self._stops > 1 or signum == signal.SIGQUIT:
                 raise WorkerTerminate(1)
             control.drain()
 
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
             signal.signal(number, stop)
         for started in self.options.process_started:
             started()
@@ -125,6 +129,15 @@ class Worker:
         self.steward.join(_RETRY_LAST)
         self.emitter.emit(WorkerStopped(node=self.options.node))
         return 0
+
+    def _warn_of_limits(self) -> None:
+        limited = sorted(name for name, task in self.options.tasks.items() if task.time_limit)
+        if self.options.time_limit or limited:
+            logger.warning(
+                "The solo pool cannot enforce hard time limits (%s): there is no other process "
+                "that could end the task",
+                ", ".join(limited) or "time_limit",
+            )
 
     def _report_rescue(self, delivery: Delivery, settlement: Settlement) -> None:
         message = delivery.message

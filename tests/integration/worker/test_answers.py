@@ -1,5 +1,6 @@
 """Where is my task? (pain 29 of Celery's users)"""
 
+import signal
 import time
 
 import pytest
@@ -13,9 +14,10 @@ def test_never_sent_waiting_expired_and_purged_are_four_answers(deploy):
     app = deployment.app()
     expired = app.send_task("work", args=("e",), expires=0.05)
     time.sleep(0.1)
-    deployment.start("-c", "1", "-Q", "celery", name="short").signal_tree(15)
+    node = deployment.start("-c", "1")
     await_true(lambda: expired.state == "REVOKED", 10)
-    deployment.nodes[0].wait()
+    node.signal(signal.SIGTERM)
+    node.wait()
     purged = app.send_task("work", args=("p",))
     assert deployment.run("purge", "-f").stdout.startswith("Purged 1 message")
     waiting = app.send_task("work", args=("w",))

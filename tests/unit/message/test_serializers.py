@@ -240,7 +240,20 @@ def test_encoding_goes_on_after_a_refusal():
 
 @pytest.mark.parametrize("value", [None, 1, "text", 1.5, [1], datetime(2020, 1, 1, tzinfo=UTC)])
 def test_a_result_that_can_be_encoded_is_prepared_as_it_is(value):
-    assert prepare(value) is value
+    assert prepare(value) == value
+
+
+def test_a_prepared_result_does_not_change_with_the_original():
+    value = [1]
+    prepared = prepare(value)
+    value.append(2)
+
+    assert prepared == [1]
+
+
+def test_a_number_that_no_json_library_writes_is_refused_when_it_is_prepared():
+    with pytest.raises(EncodeError):
+        prepare(10**5000)
 
 
 def test_a_result_that_cannot_be_encoded_is_named():

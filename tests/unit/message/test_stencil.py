@@ -31,9 +31,7 @@ def test_a_filled_stencil_is_what_encode_writes(args, kwargs, number):
         "argsrepr": represent(args),
         "kwargsrepr": represent(kwargs),
     }
-    other = replace(
-        first, headers=headers, body=body, correlation_id=task_id, delivery_tag=task_id
-    )
+    other = replace(first, headers=headers, body=body, correlation_id=task_id, delivery_tag=task_id)
 
     written = Stencil(first).write(task_id, body, headers["argsrepr"], headers["kwargsrepr"])
     assert written == protocol.encode(other)

@@ -89,8 +89,11 @@ class SqlConsumer(Consumer):
         self._next_queue = 0
         #: Loans that were handed out and not settled.
         self._held: set[str] = set()
-        #: Those of them that the present exchange hands out.
+        #: What the present exchange hands out and tries to settle. It stays unfinished when it is
+        #: left by an error, whenever that comes.
         self._handed: list[str] = []
+        self._attempted: set[str] = set()
+        self._unfinished = False
         #: An exchange was interrupted: loans may be unknown to the caller, and these may be settled.
         self._interrupted = False
         self._doubtful: set[str] = set()
@@ -108,14 +111,16 @@ class SqlConsumer(Consumer):
     # Settling and taking --------------------------------------------------------------------------
 
     def exchange(self, settlements: Sequence[Settlement], limit: int) -> Exchange:
-        self._handed.clear()
-        try:
-            return self._exchange(settlements, limit)
-        except BaseException:
+        if self._unfinished:
             self._interrupted = True
             self._held.difference_update(self._handed)
-            self._doubtful.update(settlement.delivery.loan for settlement in settlements)
-            raise
+            self._doubtful |= self._attempted
+        self._handed = []
+        self._attempted = {one.delivery.loan for one in settlements}
+        self._unfinished = True
+        exchange = self._exchange(settlements, limit)
+        self._unfinished = False
+        return exchange
 
     def _exchange(self, settlements: Sequence[Settlement], limit: int) -> Exchange:
         self._wants = self._curious = limit > 0
@@ -174,7 +179,7 @@ class SqlConsumer(Consumer):
         self, settlements: Sequence[Settlement]
     ) -> tuple[Sequence[Settlement], Sequence[Settlement]]:
         """Those for the quick step, and those for the transaction that goes before it."""
-        if self._doubtful or len({one.delivery.loan for one in settlements}) < len(settlements):
+        if self._doubtful or len(self._attempted) < len(settlements):
             return [], settlements
         slow = [one for one in settlements if not _is_quick(one)]
         return [one for one in settlements if _is_quick(one)] if slow else settlements, slow

@@ -24,7 +24,7 @@ from umbel.drivers.sql.sqlite_errors import explain, is_busy
 __all__ = ["SqliteConnection", "file_of"]
 
 #: Seconds between two tries to get the write lock.
-_TRY_FIRST, _TRY_LAST = 0.0001, 0.003
+_TRY_FIRST, _TRY_LAST = 0.0001, 0.001
 #: Seconds after which a connection makes sure that its file is still the one of that name.
 _LOOK_EVERY = 0.5
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from umbel import states
 from umbel.brokers.base import Delivery
+from umbel.worker.board import Slot
 from umbel.worker.job import Job, Outcome
 from umbel.worker.middleware.base import Middleware
 
@@ -16,8 +17,9 @@ class EarlyAcknowledgement(Middleware):
     """``acknowledge`` blocks until the broker has forgotten the message; False: it was taken back
     before (then somebody else runs it, and this job must not)."""
 
-    def __init__(self, acknowledge: Callable[[Delivery], bool]) -> None:
+    def __init__(self, acknowledge: Callable[[Delivery], bool], slot: Slot) -> None:
         self.acknowledge = acknowledge
+        self.slot = slot
 
     def admit(self, job: Job) -> Outcome | None:
         if job.task.acks_late:
@@ -25,4 +27,6 @@ class EarlyAcknowledgement(Middleware):
         if not self.acknowledge(job.delivery):
             return Outcome(states.IGNORED)
         job.acknowledged = True
+        if not job.forgotten(failed=True):
+            self.slot.acknowledge(job.message.id)
         return None

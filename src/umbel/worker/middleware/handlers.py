@@ -72,7 +72,7 @@ class Handlers(Middleware):
             if isinstance(error, Retry) and error.exc is not None:
                 error = error.exc
             handler(error, *arguments, ErrorInfo.of(error, outcome.traceback))
-        except Exception:
+        except (Exception, SystemExit):
             logger.exception("%s of task %s raised", name, job.message.task)
 
     def _call_return(self, job: Job, outcome: Outcome) -> None:
@@ -83,7 +83,7 @@ class Handlers(Middleware):
             job.task.after_return(
                 outcome.state, value, job.message.id, job.args, job.kwargs, information
             )
-        except Exception:
+        except (Exception, SystemExit):
             logger.exception("after_return of task %s raised", job.message.task)
 
 

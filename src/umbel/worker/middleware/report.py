@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from umbel import states
+from umbel.app.retrying import as_types
 from umbel.events.emitter import Emitter
 from umbel.events.types import (
     TaskFailed,
@@ -26,10 +27,9 @@ class Report(Middleware):
     def __init__(self, emitter: Emitter) -> None:
         self.emitter = emitter
 
-    def admit(self, job: Job) -> Outcome | None:
+    def around(self, job: Job) -> None:
         if self.emitter.wanted(TaskStarted):
             self.emitter.emit(TaskStarted(id=job.message.id, name=job.name))
-        return None
 
     def settle(self, job: Job, outcome: Outcome) -> Outcome:
         state, emitter = outcome.state, self.emitter
@@ -68,13 +68,13 @@ class Report(Middleware):
         return outcome
 
     def _failed(self, job: Job, outcome: Outcome) -> None:
-        expected = job.task.throws
+        expected = as_types(job.task.throws)
         self.emitter.emit(
             TaskFailed(
                 id=job.message.id,
                 name=job.name,
                 error=represent(outcome.error),
                 traceback=outcome.traceback or "",
-                expected=bool(expected) and isinstance(outcome.error, expected),
+                expected=isinstance(outcome.error, expected),
             )
         )

@@ -6,9 +6,12 @@ broker in the same step in which this run's loan ends.
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from umbel import states
 from umbel.app.retrying import retry_automatically
-from umbel.exceptions import Ignore, Reject, Retry
+from umbel.exceptions import EncodeError, Ignore, Reject, Retry
+from umbel.message.protocol import encode
 from umbel.message.representation import represent
 from umbel.message.tracebacks import format_traceback, one_line
 from umbel.worker.job import Job, Outcome
@@ -17,14 +20,22 @@ from umbel.worker.middleware.base import Middleware
 __all__ = ["RetryOutcome"]
 
 
+#: Seconds before a message that its task refused with ``requeue=True`` may be taken again.
+REJECTED_PAUSE = 0.1
+
+
 class RetryOutcome(Middleware):
     """The first to see how a run ended."""
 
     def settle(self, job: Job, outcome: Outcome) -> Outcome:
         ended = self._classify(job, outcome)
         # A task that caught its own Retry has asked for the next run all the same, as with Celery.
-        if ended.next_message is None:
-            ended.next_message = job.context.next_message
+        following = ended.next_message or job.context.next_message
+        if following is not None:
+            try:
+                ended.next_message = replace(following, written=encode(following))
+            except EncodeError as error:
+                return self._failed(error)
         return ended
 
     def _classify(self, job: Job, outcome: Outcome) -> Outcome:
@@ -35,6 +46,8 @@ class RetryOutcome(Middleware):
             return Outcome(states.IGNORED, error=error)
         if isinstance(error, Reject):
             rejected = Outcome(states.REJECTED, error=error)
+            # Without a pause, a task that refuses for ever would keep a processor busy with it.
+            rejected.delay = REJECTED_PAUSE if error.requeue else 0.0
             rejected.reason = f"Reject: {represent(error.reason, 200)}"
             return rejected
         if not isinstance(error, Retry):

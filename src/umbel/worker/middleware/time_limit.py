@@ -7,7 +7,6 @@ Limits of the call (header ``timelimit``: hard first, then soft) win over the ta
 
 from __future__ import annotations
 
-import time
 from contextlib import AbstractContextManager
 from types import TracebackType
 
@@ -17,44 +16,45 @@ from umbel.worker.board import Slot
 from umbel.worker.job import Job
 from umbel.worker.middleware.base import Middleware
 
-__all__ = ["TimeLimit"]
+__all__ = ["HardTimeLimit", "SoftTimeLimit"]
 
 
-class TimeLimit(Middleware):
-    """``hard`` and ``soft``: seconds, for tasks that say nothing themselves; None: no limit."""
+class HardTimeLimit(Middleware):
+    """Outermost: handlers and storing count, too. ``seconds``: for tasks that say nothing
+    themselves; None: no limit."""
 
-    def __init__(self, alarm: Alarm, slot: Slot, hard: float | None, soft: float | None) -> None:
-        self.alarm = alarm
+    def __init__(self, slot: Slot, seconds: float | None) -> None:
         self.slot = slot
-        self.hard = hard
-        self.soft = soft
+        self.seconds = seconds
+
+    def admit(self, job: Job) -> None:
+        hard, _soft = job.message.headers.get("timelimit") or (None, None)
+        seconds = hard or job.task.time_limit or self.seconds
+        if seconds:
+            # The place on the board is cleared when the job has left its slot.
+            self.slot.limit(job.began + seconds, seconds)
+
+
+class SoftTimeLimit(Middleware):
+    """Innermost: only the function itself is interrupted. ``seconds`` as above."""
+
+    def __init__(self, alarm: Alarm, seconds: float | None) -> None:
+        self.alarm = alarm
+        self.seconds = seconds
 
     def around(self, job: Job) -> AbstractContextManager[None] | None:
-        hard, soft = self.limits(job)
-        if not hard and not soft:
-            return None
-        return _Limited(self, hard, soft)
-
-    def limits(self, job: Job) -> tuple[float | None, float | None]:
-        """(hard, soft) seconds for this job."""
-        hard, soft = job.message.headers.get("timelimit") or (None, None)
-        return (
-            hard or job.task.time_limit or self.hard,
-            soft or job.task.soft_time_limit or self.soft,
-        )
+        _hard, soft = job.message.headers.get("timelimit") or (None, None)
+        seconds = soft or job.task.soft_time_limit or self.seconds
+        return _Limited(self.alarm, seconds) if seconds else None
 
 
 class _Limited(AbstractContextManager[None]):
-    def __init__(self, limit: TimeLimit, hard: float | None, soft: float | None) -> None:
-        self.limit = limit
-        self.hard = hard
-        self.soft = soft
+    def __init__(self, alarm: Alarm, seconds: float) -> None:
+        self.alarm = alarm
+        self.seconds = seconds
 
     def __enter__(self) -> None:
-        if self.hard:
-            self.limit.slot.limit(time.monotonic() + self.hard, self.hard)
-        if self.soft:
-            self.limit.alarm.arm(self.soft, SoftTimeLimitExceeded(self.soft))
+        self.alarm.arm(self.seconds, SoftTimeLimitExceeded(self.seconds))
 
     def __exit__(
         self,
@@ -62,6 +62,4 @@ class _Limited(AbstractContextManager[None]):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.limit.alarm.disarm()
-        if self.hard:
-            self.limit.slot.limit(0.0, 0.0)
+        self.alarm.disarm()

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import os
 
 from umbel import states
 from umbel.brokers.base import RecordStore
+from umbel.exceptions import OperationalError
 from umbel.message.record import ResultRecord
 from umbel.worker.job import Job, Outcome
 from umbel.worker.middleware.base import Middleware
 
 __all__ = ["Tracking"]
+
+logger = logging.getLogger("umbel.worker")
 
 
 class Tracking(Middleware):
@@ -23,7 +27,11 @@ class Tracking(Middleware):
 
     def admit(self, job: Job) -> Outcome | None:
         if job.task.track_started and not job.forgotten(failed=False):
-            self.records.store_many([self._record(job)])
+            try:
+                self.records.store_many([self._record(job)])
+            except OperationalError as error:
+                # Nice to know, not worth a run: the result itself is kept until it can be stored.
+                logger.warning("Could not store that %s has started: %s", job.message.id, error)
         return None
 
     def _record(self, job: Job) -> ResultRecord:

@@ -6,6 +6,7 @@ code runs; user code gets the main thread, where signals arrive and libraries ex
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
@@ -35,10 +36,12 @@ class MainThreadPool(Pool):
 
     def run(self) -> None:
         """Run jobs until stopped."""
-        take, execute, slot = self._jobs.get, self.pipeline.execute, self.slot
+        take, execute, slot, pid = self._jobs.get, self.pipeline.execute, self.slot, os.getpid()
         while (job := take()) is not None:
             slot.begin(job.delivery.loan, time.monotonic())
             settlement = execute(job)
+            if os.getpid() != pid:
+                os._exit(0)  # the task forked, and this is the copy: the job is not its own
             slot.end()
             self._done(job, settlement)
 

@@ -7,11 +7,11 @@ takes messages now: 503 while the broker is away or the worker stops.
 from __future__ import annotations
 
 import json
-import os
 import socket
 import socketserver
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
+from pathlib import Path
 
 from umbel.exceptions import ImproperlyConfigured
 from umbel.service import Service
@@ -40,6 +40,12 @@ class Health(Service):
         if self._thread is not None:
             self.server.shutdown()
         self.server.server_close()
+        if isinstance(self.server, _UnixServer):
+            Path(self.address).unlink(missing_ok=True)
+
+    def disown(self) -> None:
+        """In a forked child: only the worker itself answers."""
+        self.server.socket.close()
 
 
 class _TcpServer(socketserver.ThreadingTCPServer):
@@ -54,8 +60,7 @@ class _UnixServer(socketserver.ThreadingUnixStreamServer):
 def _open(address: str, handler: type[BaseHTTPRequestHandler]) -> _TcpServer | _UnixServer:
     try:
         if "/" in address:
-            if os.path.exists(address):  # noqa: PTH110 - a socket, not a file
-                os.unlink(address)  # noqa: PTH108
+            _clear_away(Path(address))
             return _UnixServer(address, handler)
         host, _, port = address.rpartition(":")
         return _TcpServer((host or "127.0.0.1", int(port)), handler)
@@ -67,6 +72,12 @@ def _open(address: str, handler: type[BaseHTTPRequestHandler]) -> _TcpServer | _
         raise ImproperlyConfigured(
             f"worker_health_address {address!r} cannot be opened: {error.strerror}"
         ) from None
+
+
+def _clear_away(path: Path) -> None:
+    """A socket that a dead worker left behind; nothing else is deleted."""
+    if path.is_socket() and probe(str(path), "/live") == 0:
+        path.unlink()
 
 
 def _answer(ready: Callable[[], bool]) -> type[BaseHTTPRequestHandler]:

@@ -7,10 +7,12 @@ loan. It rescues children that died at once, and other workers' consumers after 
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from umbel.backends.base import ResultBackend
@@ -22,6 +24,8 @@ from umbel.service import Service
 from umbel.worker.rescue import Cause, Death, Rescuer, failure_record
 
 __all__ = ["Steward"]
+
+logger = logging.getLogger("umbel.worker")
 
 _TRY_AGAIN = 0.5
 #: How often old parked messages are looked for, in heartbeat intervals.
@@ -59,8 +63,6 @@ class Steward(Service):
         self.ttl = ttl
         self.quiet = threading.Lock()
         self.connected = False
-        #: Called after a death has been dealt with.
-        self.buried: Callable[[Death], None] = lambda _death: None
         self._deaths: deque[Death] = deque()
         self._news = threading.Event()
         self._suspects: dict[str, Any] = {}
@@ -81,38 +83,54 @@ class Steward(Service):
         self._news.set()
 
     def run(self) -> None:
-        beat_at = 0.0
+        beat_at = look_at = 0.0
         while not self.stopping:
-            beating = time.monotonic() >= beat_at
-            try:
-                with self.quiet:
-                    self._take_back()
-                    if beating:
-                        self._beat()
-            except OperationalError as error:
-                self._lost(error)
-                beat_at = time.monotonic() + min(_TRY_AGAIN, self.interval)
-            else:
-                self._found()
-                if beating:
-                    beat_at = time.monotonic() + self.interval
-            if self._news.wait(max(0.0, beat_at - time.monotonic())):
+            if time.monotonic() >= beat_at:
+                pause = self.interval if self._beat() else min(_TRY_AGAIN, self.interval)
+                beat_at = time.monotonic() + pause
+            self._bury_all()
+            if self.connected and time.monotonic() >= look_at:
+                look_at = time.monotonic() + self.interval
+                self._try(self._rescue_silent)
+                self._try(self._expire_parked)
+            pause = max(0.0, beat_at - time.monotonic())
+            if self._deaths:
+                # What could not be buried waits for the store to come back, not for news.
+                self._stopping.wait(min(_TRY_AGAIN, pause))
+            elif self._news.wait(pause):
                 self._news.clear()
-                if not self.connected:
-                    # News do not bring the broker back: wait the rest of the pause.
-                    self._stopping.wait(_TRY_AGAIN)
 
-    def _take_back(self) -> None:
-        while self._deaths:
-            self.rescuer.rescue(self._deaths[0])
-            self.buried(self._deaths.popleft())
+    def _beat(self) -> bool:
+        """First of all duties: without it, others take away what our children work on."""
+        try:
+            with self.quiet:
+                self.broker.beat([consumer_id for consumer_id in self.living() if consumer_id])
+        except OperationalError as error:
+            self._lost(error)
+            return False
+        self._found()
+        return True
 
-    def _beat(self) -> None:
-        self.broker.beat([consumer_id for consumer_id in self.living() if consumer_id])
-        self._rescue_silent()
-        self._rounds += 1
-        if self._rounds % _PARKED_EVERY == 1:
-            self._expire_parked()
+    def _bury_all(self) -> None:
+        for _ in range(len(self._deaths)):
+            death = self._deaths[0]
+            buried = self._try(partial(self.rescuer.rescue, death))
+            self._deaths.popleft()
+            if not buried:
+                self._deaths.append(death)
+
+    def _try(self, duty: Callable[[], object]) -> bool:
+        """Do it; what goes wrong must not stop the other duties."""
+        try:
+            with self.quiet:
+                duty()
+        except OperationalError as error:
+            logger.debug("%s", error)
+        except Exception:
+            logger.exception("The steward could not do one of its duties")
+        else:
+            return True
+        return False
 
     def _rescue_silent(self) -> None:
         """Consumers that were silent at the last look and still are. A single look would condemn
@@ -124,6 +142,9 @@ class Steward(Service):
         self._suspects = silent
 
     def _expire_parked(self) -> None:
+        self._rounds += 1
+        if self._rounds % _PARKED_EVERY != 1:
+            return
         for message in self.broker.admin.expire_parked(self.parked_limit):
             if self.records is not None and not message.headers.get("ignore_result"):
                 error = NotRegistered(message.task)
