@@ -128,7 +128,7 @@ class Deployment:
             "MARKS_BACKEND": self.backend_url,
             "MARKS_LOG": str(self.runs.path),
             "MARKS_CONF": json.dumps(self.conf),
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "src")]),
         }
 
     def app(self) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 
-__all__ = ["PeriodicService", "Service"]
+__all__ = ["Service"]
 
 logger = logging.getLogger("umbel.service")
 
@@ -49,23 +49,4 @@ class Service:
 
     def run(self) -> None:
         """The duty itself; returns when ``self.stopping`` becomes true."""
-        raise NotImplementedError
-
-
-class PeriodicService(Service):
-    """A duty done every ``interval`` seconds. An error in one round is logged; the next goes on."""
-
-    def __init__(self, interval: float) -> None:
-        super().__init__()
-        self.interval = interval
-
-    def run(self) -> None:
-        while not self._stopping.wait(self.interval):
-            try:
-                self.tick()
-            except Exception:
-                logger.exception("The %s service failed in one round", self.name)
-
-    def tick(self) -> None:
-        """One round."""
         raise NotImplementedError

@@ -12,7 +12,7 @@ import pytest
 from umbel import current, states
 from umbel.clock import SYSTEM, Clock
 from umbel.exceptions import ImproperlyConfigured
-from umbel.service import PeriodicService, Service
+from umbel.service import Service
 from umbel.states import FAILURE, PENDING, RETRY, REVOKED, STARTED, SUCCESS, state
 
 PATIENCE = 10.0
@@ -112,38 +112,6 @@ def test_a_service_that_fails_says_so_in_the_log(caplog):
         service.join(PATIENCE)
     (record,) = caplog.records
     assert "broken" in record.getMessage()
-
-
-def test_a_periodic_service_goes_on_after_a_round_that_failed(caplog):
-    class Moody(PeriodicService):
-        name = "moody"
-
-        def __init__(self):
-            super().__init__(0.001)
-            self.rounds = 0
-            self.enough = threading.Event()
-
-        def tick(self):
-            self.rounds += 1
-            if self.rounds == 1:
-                raise ValueError("not now")
-            if self.rounds == 3:
-                self.enough.set()
-
-    with caplog.at_level(logging.ERROR, "umbel.service"):
-        service = Moody()
-        service.start()
-        assert service.enough.wait(PATIENCE)
-        service.stop()
-        service.join(PATIENCE)
-    assert [record.exc_info[0] for record in caplog.records] == [ValueError]
-
-
-def test_a_service_and_a_round_without_a_duty_are_errors():
-    with pytest.raises(NotImplementedError):
-        Service().run()
-    with pytest.raises(NotImplementedError):
-        PeriodicService(1.0).tick()
 
 
 # What is current ----------------------------------------------------------------------------------

@@ -67,7 +67,8 @@ DATABASES = {
     },
 }
 
-# Requests on the terminal, without the pages that ask how far a job is.
+# Requests on the terminal, without the pages that ask how far a job is; and why a page failed,
+# which Django without DEBUG would only send by mail.
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -84,8 +85,12 @@ LOGGING = {
             "filters": ["no_polls"],
             "formatter": "server",
         },
+        "failures": {"class": "logging.StreamHandler"},
     },
-    "loggers": {"django.server": {"handlers": ["server"], "level": "INFO", "propagate": False}},
+    "loggers": {
+        "django.server": {"handlers": ["server"], "level": "INFO", "propagate": False},
+        "django.request": {"handlers": ["failures"], "level": "ERROR", "propagate": False},
+    },
 }
 
 LANGUAGE_CODE = "en"

@@ -60,9 +60,5 @@ class MainThreadPool(Pool):
                 return jobs
             jobs.append(job)
 
-    def longest(self) -> float:
-        started = self.slot.started
-        return time.monotonic() - started if started else 0.0
-
     def stop(self) -> None:
         self._jobs.put(None)

@@ -20,7 +20,7 @@ __all__ = ["SoloPool"]
 
 
 class SoloPool(Pool):
-    """``submit`` returns when the job has ended."""
+    """Jobs wait until the loop runs them, one after the other (``run_next``)."""
 
     slots = 1
 
@@ -52,10 +52,6 @@ class SoloPool(Pool):
         jobs = list(self._waiting)
         self._waiting.clear()
         return jobs
-
-    def longest(self) -> float:
-        started = self.slot.started
-        return time.monotonic() - started if started else 0.0
 
     def stop(self) -> None:
         self._stopped = True
