@@ -40,7 +40,7 @@ class Report(Middleware):
                         id=job.message.id,
                         name=job.name,
                         runtime=job.runtime,
-                        result=represent(outcome.value),
+                        result=represent(outcome.value, job.task.resultrepr_maxsize),
                     )
                 )
         elif state == states.FAILURE:
