@@ -21,6 +21,7 @@ from umbel.brokers.sql.queries import Queries, QueueQueries
 from umbel.brokers.sql.rows import TOPIC, deliver, name_loan, parse_loan, rows_of
 from umbel.brokers.sql.settling import Settler
 from umbel.brokers.sql.step import DUE, REFUSED, Turn, in_order, make_step
+from umbel.brokers.sql.waker import Waker
 from umbel.drivers.sql.base import JoinedStore, Session, SqlDriver, StatementRefused, Values
 from umbel.drivers.sql.batch import LONGEST
 from umbel.exceptions import OperationalError
@@ -31,32 +32,8 @@ __all__ = ["SqlConsumer"]
 _BITS = 62
 #: Seconds between two rounds of housekeeping.
 _TIDY_EVERY = 1.0
-_PIPE = 65536
 #: Things done in one step, besides taking.
 _MOST = LONGEST - 1
-
-
-class Waker:
-    """A pipe that makes a poll return; usable from threads and signal handlers. Closed when nobody
-    can use it any more, since its number would soon be that of another file."""
-
-    def __init__(self) -> None:
-        self.fd, self._end = os.pipe()
-        os.set_blocking(self.fd, False)
-        os.set_blocking(self._end, False)
-
-    def __del__(self) -> None:
-        os.close(self.fd)
-        os.close(self._end)
-
-    def set(self) -> None:
-        with suppress(BlockingIOError):  # full: that is enough
-            os.write(self._end, b"!")
-
-    def clear(self) -> None:
-        with suppress(BlockingIOError):
-            while os.read(self.fd, _PIPE):
-                pass
 
 
 class SqlConsumer(Consumer):
@@ -179,7 +156,7 @@ class SqlConsumer(Consumer):
         self, settlements: Sequence[Settlement]
     ) -> tuple[Sequence[Settlement], Sequence[Settlement]]:
         """Those for the quick step, and those for the transaction that goes before it."""
-        if self._doubtful or len(self._attempted) < len(settlements):
+        if len(self._attempted) < len(settlements) or self._attempted & self._doubtful:
             return [], settlements
         slow = [one for one in settlements if not _is_quick(one)]
         return [one for one in settlements if _is_quick(one)] if slow else settlements, slow
