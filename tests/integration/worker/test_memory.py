@@ -6,9 +6,7 @@ import pytest
 from tests.deployment import Deployment
 from tests.soak import Soak
 
-WARM_UP, STEPS, STEP = 20_000, 12, 5_000
-#: For each 100,000 tasks.
-MOST_MEGABYTES, MOST_OBJECTS = 1.0, 2_000
+WARM_UP, STEPS, STEP = 30_000, 12, 5_000
 
 
 @pytest.mark.timeout(180)
@@ -17,16 +15,10 @@ def test_processes_that_run_tasks_do_not_grow(deploy):
     node = deployment.start("-c", "2", "-l", "CRITICAL", app="tests.apps.memory")
     soak = Soak(deployment.app(), node)
     soak.warm_up(WARM_UP)
-    found = soak.measure(STEPS, STEP)
 
-    # The least of each half: what is only borrowed for a moment comes on top of it.
-    half = STEPS // 2
-    first, last = found[: half + 1], found[half + 1 :]
-    share = (STEPS - half) * STEP / 100_000
-    grown = min(one.megabytes for one in last) - min(one.megabytes for one in first)
-    assert grown / share < MOST_MEGABYTES, found
-    more = min(one.objects for one in last) - min(one.objects for one in first)
-    assert more / share < MOST_OBJECTS, found
+    growth = soak.growth(STEPS, STEP)
+    assert growth.objects < 2_000, "objects for each 100,000 tasks"
+    assert growth.megabytes < 1.0, "megabytes for each 100,000 tasks"
 
 
 @pytest.mark.redis
