@@ -127,7 +127,7 @@ def test_a_call_takes_20_microseconds_without_the_broker() -> None:
         f"apply_async(countdown): {delayed * 1e6:.1f} µs; delay_many: {many * 1e6:.1f} µs each"
     )
     assert one <= SECONDS
-    assert many <= one
+    assert many <= SECONDS
 
 
 def seconds(call: Any, times: int) -> float:
