@@ -14,13 +14,16 @@ from umbel.cli.main import Invocation
 __all__ = ["dead"]
 
 
+MANY = click.IntRange(min=1)
+
+
 @click.group()
 def dead() -> None:
     """List, show, retry or drop dead letters."""
 
 
 @dead.command("list")
-@click.option("-n", "--limit", default=50, show_default=True, help="At most so many.")
+@click.option("-n", "--limit", default=50, show_default=True, type=MANY, help="At most so many.")
 @click.option("-j", "--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
 def list_dead(obj: Invocation, limit: int, as_json: bool) -> None:

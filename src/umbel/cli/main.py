@@ -22,6 +22,7 @@ __all__ = ["cli", "main"]
 COMMANDS = {
     "call": "umbel.cli.call:call",
     "dead": "umbel.cli.dead:dead",
+    "delayed": "umbel.cli.delayed:delayed",
     "health": "umbel.cli.health:health",
     "purge": "umbel.cli.queues:purge",
     "queues": "umbel.cli.queues:queues",

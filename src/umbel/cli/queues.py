@@ -45,6 +45,8 @@ def purge(obj: Invocation, force: bool, names: str | None, excluded: str | None)
     """Throw away every message that waits on the queues. Their results become REVOKED (purged)."""
     app = obj.app
     chosen = [q for q in _split(names) or list(app.queues) if q not in _split(excluded)]
+    if not chosen:
+        raise click.UsageError("no queue is left to purge")
     if not force:
         click.confirm(f"Throw away every waiting message of {', '.join(chosen)}?", abort=True)
     total = sum(app.purge(queue) for queue in chosen)

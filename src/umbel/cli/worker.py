@@ -20,6 +20,7 @@ from umbel.worker.worker import Worker
 
 __all__ = ["worker"]
 
+POSITIVE = click.FloatRange(min=0, min_open=True)
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", "FATAL")
 
 
@@ -37,13 +38,20 @@ LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", "FATAL")
     help="INFO shows a line for each task.",
 )
 @click.option("--health", metavar="ADDRESS", help="Answer probes here: host:port or a socket path.")
-@click.option("--time-limit", type=float, metavar="SECONDS", help="Hard limit for each task.")
-@click.option("--soft-time-limit", type=float, metavar="SECONDS", help="Soft limit for each task.")
+@click.option("--time-limit", type=POSITIVE, metavar="SECONDS", help="Hard limit for each task.")
+@click.option(
+    "--soft-time-limit", type=POSITIVE, metavar="SECONDS", help="Soft limit for each task."
+)
 @click.option("--max-tasks-per-child", type=click.IntRange(min=1), help="Then replace the process.")
 @click.option(
     "--prefetch-multiplier", type=click.IntRange(min=0), help="Messages kept per process."
 )
-@click.option("--drain-timeout", type=float, metavar="SECONDS", help="To finish when told to stop.")
+@click.option(
+    "--drain-timeout",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    help="To finish when told to stop.",
+)
 @click.pass_obj
 def worker(obj: Invocation, /, **flags: Any) -> int:
     """Run tasks until told to stop (TERM or Ctrl-C: finish what runs; again: at once)."""
@@ -69,7 +77,10 @@ def worker(obj: Invocation, /, **flags: Any) -> int:
 
 
 def _options(app: Any, flags: dict[str, Any]) -> WorkerOptions:
-    queues = [name.strip() for name in (flags.pop("queues") or "").split(",") if name.strip()]
+    named = flags.pop("queues")
+    queues = [name.strip() for name in (named or "").split(",") if name.strip()]
+    if named is not None and not queues:
+        raise click.BadParameter("no queue is named", param_hint="-Q")
     values = worker_values(
         app,
         queues=queues,

@@ -37,6 +37,11 @@ class Slot:
         self._generation = 0
         self._acknowledged = False
 
+    @property
+    def number(self) -> int:
+        """The place, from 1."""
+        return self._index + 1
+
     def sign(self, consumer_id: str) -> None:
         """Say under which consumer id this process holds its loans."""
         text = consumer_id.encode()

@@ -353,12 +353,20 @@ class ConsumerLoop:
 
     def _lost(self, error: OperationalError) -> None:
         if self._failures == 0:
-            logger.debug("Lost %s: %s", self.broker.display_url, error)  # the steward says it aloud
+            self._say_lost(str(error))
             self.control.announce(ready=False)
         delay = min(RETRY_LAST, RETRY_FIRST * 2 ** min(self._failures, 10))
         self._failures += 1
         # Without the spread, all workers would come back at the same moment.
         readable((self.control.fd,), delay * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
+
+    def _say_lost(self, reason: str) -> None:
+        # That the broker is away is said by the steward, once for all processes.
+        store = getattr(self.records, "display_url", self.broker.display_url)
+        level = logging.DEBUG
+        if store != self.broker.display_url and store in reason:
+            level = logging.ERROR
+        logger.log(level, "%s. Results wait for it, and tasks for their results…", reason)
 
     def _back(self) -> None:
         if self._failures:

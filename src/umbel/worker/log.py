@@ -14,7 +14,7 @@ from umbel.current import current_task
 from umbel.events import types
 from umbel.events.emitter import Emitter
 
-__all__ = ["LogLines", "TaskFormatter", "set_up_logging"]
+__all__ = ["LogLines", "TaskFormatter", "name_log_lines", "set_up_logging"]
 
 lifecycle = logging.getLogger("umbel.worker")
 trace = logging.getLogger("umbel.task.trace")
@@ -42,6 +42,7 @@ class LogLines:
     def __init__(self, emitter: Emitter) -> None:
         self.emitter = emitter
         self._quiet_until: dict[str, float] = {}
+        self._lost = False
 
     def subscribe(self) -> None:
         """Call it after logging has been set up: levels decide what is subscribed to."""
@@ -134,9 +135,11 @@ class LogLines:
 
     def broker_lost(self, event: types.BrokerLost) -> None:
         lifecycle.error("Lost %s: %s. Trying again…", event.url, event.reason)
+        self._lost = True
 
     def broker_back(self, event: types.BrokerBack) -> None:
-        lifecycle.warning("Connected to %s", event.url)
+        lifecycle.log(logging.WARNING if self._lost else logging.INFO, "Connected to %s", event.url)
+        self._lost = False
 
     def child_exited(self, event: types.ChildExited) -> None:
         if not event.expected:
@@ -191,3 +194,15 @@ def set_up_logging(
     trace.propagate = False
     tasks.addHandler(task_handler)
     tasks.propagate = False
+
+
+def name_log_lines(process_name: str) -> None:
+    """From here on, ``%(processName)s`` is this, in a process that multiprocessing did not make."""
+    make = logging.getLogRecordFactory()
+
+    def named(*arguments: Any, **keywords: Any) -> logging.LogRecord:
+        record = make(*arguments, **keywords)
+        record.processName = process_name
+        return record
+
+    logging.setLogRecordFactory(named)

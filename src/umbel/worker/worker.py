@@ -70,6 +70,7 @@ class Worker:
         """Work until a signal says stop; the exit code."""
         if not self.wait_for_broker():
             return 1
+        self._try_backend()
         if self.health is not None:
             self.health.start()
         self.steward.start()
@@ -100,6 +101,14 @@ class Worker:
                 return True
             time.sleep(delay)
             delay = min(_RETRY_LAST, delay * 2)
+
+    def _try_backend(self) -> None:
+        """Say at once what a worker would otherwise say at the end of its first task."""
+        if self.steward.records is not None:
+            try:
+                self.steward.records.load("umbel")
+            except OperationalError as error:
+                logger.error("%s. Tasks will wait for it with their results.", error)  # noqa: TRY400
 
     def _living(self) -> list[str]:
         return [slot.consumer_id for slot in self.board.slots]

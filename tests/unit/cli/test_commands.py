@@ -171,6 +171,21 @@ def test_dead_retry_of_an_unknown_id_says_so(shop, umbel):
     assert "0 of 1" in out
 
 
+def test_a_delayed_message_is_listed_and_cancelled(shop, umbel):
+    _code, out, _err = umbel("-A", "shop", "call", "add", "-a", "[2, 3]", "--countdown", "3600")
+    task_id = out.strip()
+    listed = umbel("-A", "shop", "delayed", "list")
+    cancelled = umbel("-A", "shop", "delayed", "cancel", task_id)
+    again = umbel("-A", "shop", "delayed", "cancel", task_id)
+
+    assert task_id in listed[1]
+    assert "add" in listed[1]
+    assert (cancelled[0], cancelled[1]) == (0, "1 of 1 cancelled.\n")
+    assert again[0] == 1
+    assert "REVOKED" in umbel("-A", "shop", "result", task_id)[1]
+    assert umbel("-A", "shop", "delayed", "list")[1] == "No delayed messages.\n"
+
+
 def test_report_shows_versions_and_hides_passwords(shop, umbel):
     url = "redis://:verysecret@127.0.0.1:1/0"
     code, out, _err = umbel("-A", "shop", "-b", url, "report")
