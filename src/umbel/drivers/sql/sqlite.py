@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any
-from weakref import WeakSet
+from weakref import WeakSet, ref
 
 from umbel.drivers.sql.base import Dialect, Session, SqlDriver
 from umbel.drivers.sql.schema import VERSION, install
@@ -61,25 +61,28 @@ _PATIENCE = 5.0
 
 
 class _Lease(AbstractContextManager[Session]):
-    """One use of the connection of this thread."""
+    """One use of the connection of this thread. An exception from outside (a time limit, Ctrl-C) may
+    come between any two steps: a lease that was forgotten without having ended is found by the next.
+    """
 
-    __slots__ = ("_connection", "_driver", "_timeout", "_writes")
+    __slots__ = ("_driver", "_timeout", "_writes", "connection")
 
     def __init__(self, driver: SqliteDriver, timeout: float | None, *, writes: bool) -> None:
+        self.connection: SqliteConnection | None = None
         self._driver = driver
-        self._timeout = timeout
+        self._timeout = driver.url.timeout if timeout is None else timeout
         self._writes = writes
 
     def __enter__(self) -> SqliteConnection:
-        connection = self._connection = self._driver.check_out()
+        connection = self._driver.check_out(self)
         try:
-            connection.timeout = (
-                self._driver.url.timeout if self._timeout is None else self._timeout
-            )
+            connection.timeout = self._timeout
+            if len(connection.leases) > 1:
+                connection.refuse_within_transaction()
             if self._writes:
                 connection.begin()
         except BaseException:
-            self._leave(connection)
+            self._leave()
             raise
         return connection
 
@@ -89,7 +92,8 @@ class _Lease(AbstractContextManager[Session]):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        connection = self._connection
+        connection = self.connection
+        assert connection is not None
         try:
             if self._writes and error is None:
                 connection.commit()
@@ -97,16 +101,17 @@ class _Lease(AbstractContextManager[Session]):
             error = lost
             raise
         finally:
-            self._leave(connection)
+            self._leave()
             if isinstance(error, ConnectionLost):
                 self._driver.discard(connection)
 
-    def _leave(self, connection: SqliteConnection) -> None:
-        try:
-            if self._writes:
+    def _leave(self) -> None:
+        connection = self.connection
+        if connection is not None:
+            if len(connection.leases) == 1:
                 connection.roll_back()
-        finally:
-            connection.depth -= 1
+            self.connection = None
+            connection.leases.pop()
             connection.lock.release()
 
 
@@ -161,21 +166,20 @@ class SqliteDriver(SqlDriver):
     def discard(self, connection: SqliteConnection) -> None:
         """Close this connection, unless it stays in use."""
         if connection.lock.acquire(timeout=_PATIENCE):
-            if not connection.depth:
+            if not connection.in_use():
                 connection.close()
             connection.lock.release()
 
-    def check_out(self) -> SqliteConnection:
-        """The connection of this thread, locked; opened if need be."""
+    def check_out(self, lease: _Lease) -> SqliteConnection:
+        """Give this thread's connection to the lease, locked; opened if need be."""
         while True:
             connection: SqliteConnection | None = getattr(self._local, "connection", None)
             if connection is None or connection.pid != os.getpid():
                 connection = self._local.connection = self._connect()
             connection.lock.acquire()
-            if connection.open and (connection.depth or not connection.stale()):
-                if not connection.depth:
-                    connection.roll_back()  # what an exception from outside may have left open
-                connection.depth += 1
+            if connection.open and (connection.in_use() or not connection.stale()):
+                connection.leases.append(ref(lease))
+                lease.connection = connection
                 return connection
             if connection.open:
                 logger.warning("%s was deleted or replaced; going on with a new one", self.url.path)

@@ -17,9 +17,11 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+from weakref import ref
 
 from umbel.drivers.sql.base import Session, Values
 from umbel.drivers.sql.sqlite_errors import explain, is_busy
+from umbel.exceptions import OperationalError
 
 __all__ = ["SqliteConnection", "file_of"]
 
@@ -43,8 +45,8 @@ class SqliteConnection(Session):
         self.lock = threading.RLock()
         self.pid = os.getpid()
         self.open = True
-        #: How many leases are held; more than one when they are nested.
-        self.depth = 0
+        #: Who has it now; more than one when uses are nested.
+        self.leases: list[ref[Any]] = []
         #: Statements that this connection may have committed.
         self.commits = 0
         self._number = next(_numbers)
@@ -84,6 +86,24 @@ class SqliteConnection(Session):
             for statement in statements:
                 self.execute(statement)
             self._prepared.add(name)
+
+    def in_use(self) -> bool:
+        """Whether any lease is held; ends those that were forgotten. Called with the lock held."""
+        if self.leases:
+            for lease in [one for one in self.leases if one() is None]:
+                self.leases.remove(lease)
+                self.lock.release()
+        if not self.leases:
+            self.roll_back()
+        return bool(self.leases)
+
+    def refuse_within_transaction(self) -> None:
+        """For a second lease of this thread: what it does would be rolled back with the first."""
+        if self.raw.in_transaction:
+            raise OperationalError(
+                f"{self.path} is in the middle of a transaction of this thread "
+                "(used from a signal handler?)"
+            )
 
     def begin(self) -> None:
         self.execute("BEGIN IMMEDIATE")

@@ -27,10 +27,11 @@ _SOON_FIRST, _SOON_LAST = 0.0001, 0.001
 _SOON = 0.05
 #: Seconds since the last change -> seconds between looks without notice.
 _PACES = ((1.0, 0.001), (10.0, 0.005), (float("inf"), 0.02))
-#: Seconds between looks when the kernel gives notice, in case that it does not, and the number of
-#: changes without notice after which it is not relied upon any more.
+#: Seconds between looks when the kernel gives notice, in case that it does not. After so many changes
+#: in a row without notice it is not relied upon for so many seconds.
 _SAFETY = 0.25
 _MISSES = 2
+_DEAF_FOR = 60.0
 
 _IN_MODIFY = 0x2
 _EVENTS = 4096
@@ -90,6 +91,7 @@ class SqliteWatch(Watch):
         self._notice = LogNotice(path)
         #: Changes in a row that were found without the kernel's notice.
         self._missed = 0
+        self._deaf_until = 0.0
         self._active_at = time.monotonic()
         self._pid = os.getpid()
         self.mark()
@@ -99,7 +101,7 @@ class SqliteWatch(Watch):
 
     def wait(self, timeout: float, fds: Collection[int] = ()) -> None:
         deadline = time.monotonic() + timeout
-        armed = self._missed < _MISSES and self._notice.arm()
+        armed = time.monotonic() >= self._deaf_until and self._notice.arm()
         poll = select.poll()
         for fd in (*fds, self._notice.fd) if armed else fds:
             poll.register(fd, select.POLLIN)
@@ -112,22 +114,20 @@ class SqliteWatch(Watch):
                 return
             if now < soon_until:
                 looks += 1
-                if looks > _AT_ONCE:
-                    time.sleep(min(_SOON_LAST, _SOON_FIRST * (looks - _AT_ONCE)))
-                interval = 0.0
+                _pause(looks)
+                readable = poll.poll(0)
             else:
-                interval = min(deadline - now, self._interval(now, armed=armed))
+                readable = poll.poll(min(deadline - now, self._interval(now, armed=armed)) * 1000)
                 slept = armed
-            noticed = False
-            for fd, _ in poll.poll(interval * 1000):
-                if not armed or fd != self._notice.fd:
-                    return
-                noticed = True
+            noticed = armed and any(fd == self._notice.fd for fd, _ in readable)
+            if len(readable) > noticed:
+                return
             if noticed:
                 self._notice.clear()
                 self._missed = 0
                 soon_until, looks, slept = time.monotonic() + _SOON, 0, False
-        self._missed += slept
+        if slept:
+            self._miss()
 
     def close(self) -> None:
         if self._pid == os.getpid():
@@ -142,11 +142,23 @@ class SqliteWatch(Watch):
         self._active_at = time.monotonic()
         return True
 
+    def _miss(self) -> None:
+        self._missed += 1
+        if self._missed >= _MISSES:
+            self._missed = 0
+            self._deaf_until = time.monotonic() + _DEAF_FOR
+
     def _interval(self, now: float, *, armed: bool) -> float:
         if armed:
             return _SAFETY
         quiet = now - self._active_at
         return next(pace for until, pace in _PACES if quiet < until)
+
+
+def _pause(looks: int) -> None:
+    """Between looks for a commit that is under way."""
+    if looks > _AT_ONCE:
+        time.sleep(min(_SOON_LAST, _SOON_FIRST * (looks - _AT_ONCE)))
 
 
 def _load_libc() -> ctypes.CDLL | None:
