@@ -2,8 +2,9 @@
 
 Nothing is pickled and nothing is imported. ``describe`` keeps the type's path, safe arguments,
 notes, causes and the members of groups; ``restore`` makes an exception of the real class where
-that is loaded already, else of a class of the same name. Both are bounded and never raise, for any
-exception whatever. How the failure came about, as text, is ``tracebacks.py``.
+that is loaded already, else of a class of the same name. What would end the process of whoever asks
+(``SystemExit``, ``KeyboardInterrupt``) never comes back as itself. Both are bounded and never raise,
+for any exception whatever. How the failure came about, as text, is ``tracebacks.py``.
 """
 
 from __future__ import annotations
@@ -156,22 +157,25 @@ class _Description:
 # Restoring --------------------------------------------------------------------------------------
 
 
-def restore(data: Any) -> BaseException:
+def restore(data: Any) -> Exception:
     """The exception that ``describe``, or Celery, made this of. Its class is used only where its
     module is loaded and it is an exception class; else, or where its constructor wants other
-    arguments than it keeps, the nearest thing that has the same name and the same text."""
+    arguments than it keeps, the nearest thing that has the same name and the same text. So is what
+    no ``except Exception`` would catch: raised from ``get()``, it would end the caller."""
     return _restore(data, 0)
 
 
-def _restore(data: Any, depth: int) -> BaseException:
-    if isinstance(data, BaseException):
+def _restore(data: Any, depth: int) -> Exception:
+    if isinstance(data, Exception):
         return data
+    if isinstance(data, BaseException):
+        data = describe(data)
     if not isinstance(data, dict):
         return BackendError(f"the stored failure is not a mapping: {represent(data, 200)}")
     name, module = data.get("exc_type"), data.get("exc_module")
     name = name if isinstance(name, str) and name else "UnknownError"
     module = module if isinstance(module, str) and module else "umbel.exceptions"
-    kind = _loaded(module, name) or _stand_in(name, module)
+    kind = _harmless(_loaded(module, name), name, module)
     message = data.get("exc_message", ())
     args = tuple(message) if isinstance(message, list | tuple) else (message,)
     if issubclass(kind, BaseExceptionGroup):
@@ -195,18 +199,39 @@ def _loaded(module: str, name: str) -> type[BaseException] | None:
     return found if is_exception else None
 
 
+def _harmless(kind: type[BaseException] | None, name: str, module: str) -> type[Exception]:
+    """This class, unless it is none or is not an ``Exception``."""
+    if kind is not None and issubclass(kind, Exception):
+        return kind
+    if kind is not None and issubclass(kind, BaseExceptionGroup):
+        # Its members are exceptions from here on, and so is the group.
+        return _group_stand_in(name, module)
+    return _stand_in(name, module)
+
+
 @lru_cache(maxsize=512)
 def _stand_in(name: str, module: str) -> type[UmbelError]:
-    try:
-        made = type(name.rpartition(".")[2] or "UnknownError", (UmbelError,), {})
-        made.__module__, made.__qualname__ = module, name
-    except ValueError:  # not a possible name, such as one with a NUL
-        made = type("UnknownError", (UmbelError,), {})
+    made: type[UmbelError] = _named(name, module, UmbelError)
     return made
 
 
 @lru_cache(maxsize=512)
-def _with_text(kind: Any) -> type[BaseException]:
+def _group_stand_in(name: str, module: str) -> type[Exception]:
+    made: type[Exception] = _named(name, module, UmbelError, ExceptionGroup)
+    return made
+
+
+def _named(name: str, module: str, *bases: Any) -> Any:
+    try:
+        made = type(name.rpartition(".")[2] or "UnknownError", bases, {})
+        made.__module__, made.__qualname__ = module, name
+    except ValueError:  # not a possible name, such as one with a NUL
+        made = type("UnknownError", bases, {})
+    return made
+
+
+@lru_cache(maxsize=512)
+def _with_text(kind: Any) -> type[Exception]:
     """A subclass that is told its text, for a class that cannot find it by itself."""
     body = {
         "__module__": kind.__module__,
@@ -217,7 +242,7 @@ def _with_text(kind: Any) -> type[BaseException]:
     return type(kind.__name__, (kind,), body)
 
 
-def _construct(kind: type[BaseException], args: tuple[Any, ...], text: Any) -> BaseException:
+def _construct(kind: type[Exception], args: tuple[Any, ...], text: Any) -> Exception:
     wanted = text if isinstance(text, str) else _natural_text(kind, args)
     for make in (_call, _bypass):
         exc = make(kind, args)
@@ -226,7 +251,7 @@ def _construct(kind: type[BaseException], args: tuple[Any, ...], text: Any) -> B
     return _tell_text(kind, args, wanted or ", ".join(str(item) for item in args))
 
 
-def _natural_text(kind: type[BaseException], args: tuple[Any, ...]) -> str | None:
+def _natural_text(kind: type[Exception], args: tuple[Any, ...]) -> str | None:
     """What a class that keeps to the defaults says of these arguments; None where it does not."""
     for plain in (Exception, KeyError):
         if kind.__str__ is plain.__str__:
@@ -234,28 +259,28 @@ def _natural_text(kind: type[BaseException], args: tuple[Any, ...]) -> str | Non
     return None
 
 
-def _call(kind: type[BaseException], args: tuple[Any, ...]) -> BaseException | None:
+def _call(kind: type[Exception], args: tuple[Any, ...]) -> Exception | None:
     try:
         made: object = kind(*args)
     except BaseException:  # noqa: BLE001 - a constructor may refuse in any way
         return None
-    return made if isinstance(made, BaseException) else None
+    return made if isinstance(made, Exception) else None
 
 
-def _bypass(kind: type[BaseException], args: tuple[Any, ...]) -> BaseException | None:
+def _bypass(kind: type[Exception], args: tuple[Any, ...]) -> Exception | None:
     """Made as Python makes it, past the class's own constructor."""
     for base in kind.__mro__:
         if base.__module__ == "builtins":
             break
     try:
-        made: BaseException = base.__new__(kind, *args)
+        made: Exception = base.__new__(kind, *args)
         made.args = args
     except BaseException:  # noqa: BLE001 - as above
         return None
     return made
 
 
-def _settle_text(exc: BaseException, args: tuple[Any, ...], wanted: str | None) -> bool:
+def _settle_text(exc: Exception, args: tuple[Any, ...], wanted: str | None) -> bool:
     """Whether the exception says what it is to say, if need be after its arguments were put right:
     a constructor that builds its message from a code would build it of the message once more."""
     try:
@@ -268,7 +293,7 @@ def _settle_text(exc: BaseException, args: tuple[Any, ...], wanted: str | None) 
         return False
 
 
-def _tell_text(kind: Any, args: tuple[Any, ...], text: str) -> BaseException:
+def _tell_text(kind: Any, args: tuple[Any, ...], text: str) -> Exception:
     try:
         exc = _bypass(_with_text(kind), args)
     except Exception:  # noqa: BLE001 - a class may refuse to be subclassed
@@ -292,7 +317,7 @@ def _plain_group(kind: Any) -> Any:
     return type(kind.__name__, (kind,), body)
 
 
-def _group(kind: Any, args: tuple[Any, ...], members: Any, depth: int) -> BaseException:
+def _group(kind: Any, args: tuple[Any, ...], members: Any, depth: int) -> Exception:
     text = str(args[0]) if args else ""
     if isinstance(members, list) and members and depth < _DEPTH:
         inner = [_restore(member, depth + 1) for member in members]

@@ -6,6 +6,7 @@ import decimal
 import json
 import sys
 import types
+from asyncio import CancelledError
 from typing import Any
 
 import pytest
@@ -81,8 +82,17 @@ def test_the_members_of_a_group_are_restored():
 
 def test_an_exit_inside_a_group_does_not_get_lost():
     back = restore(describe(BaseExceptionGroup("b", [SystemExit(1), ValueError(2)])))
-    assert isinstance(back, BaseExceptionGroup)
-    assert [type(member) for member in back.exceptions] == [SystemExit, ValueError]
+    assert isinstance(back, ExceptionGroup)
+    assert [type(member).__name__ for member in back.exceptions] == ["SystemExit", "ValueError"]
+
+
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt, GeneratorExit, CancelledError])
+def test_what_would_end_the_caller_comes_back_as_an_error_of_the_same_name(kind):
+    for data in (describe(kind("why")), kind("why")):
+        back = restore(data)
+        assert isinstance(back, UmbelError)
+        assert not isinstance(back, kind)
+        assert (type(back).__name__, str(back)) == (kind.__name__, "why")
 
 
 def test_a_description_is_bounded_by_its_limit():
