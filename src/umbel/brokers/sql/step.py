@@ -92,6 +92,8 @@ class SqliteStep(Step):
         self._width = max(3 + stored, len(COLUMNS), 6)
         values = [f"v{place}" for place in range(self._width)]
         self._name = name
+        #: What a row of so many values lacks.
+        self._filling = [(None,) * (self._width + 1 - length) for length in range(self._width + 2)]
         self._batch = Batch(dialect, f"temp.{name}", ["kind", *values])
         self._set_up = [
             f"CREATE TEMP VIEW IF NOT EXISTS {name} AS SELECT NULL AS kind, "
@@ -123,9 +125,8 @@ class SqliteStep(Step):
             queues = msgspec.json.encode(turn.queues).decode()
             take = (turn.number, turn.loan, turn.consumer, turn.quantity, turn.now, queues)
             rows.append((self._TAKE, *take))
-        width = self._width + 1
         session.prepare(self._name, self._set_up)
-        session.execute(*self._batch.bind([(*row, *(None,) * (width - len(row))) for row in rows]))
+        session.execute(*self._batch.bind([(*row, *self._filling[len(row)]) for row in rows]))
 
     def taken(self, session: Session, turn: Turn) -> tuple[list[Taken] | None, bool]:
         ((taken, parked),) = session.fetch(self._taken, (turn.number, turn.loan))
