@@ -10,7 +10,6 @@ It runs beside user code, never under it, except with the solo pool, where a job
 from __future__ import annotations
 
 import logging
-import random
 import threading
 import time
 from collections import deque
@@ -38,6 +37,7 @@ from umbel.message.tracebacks import one_line
 from umbel.worker.batch import AHEAD, BatchSize
 from umbel.worker.control import Control
 from umbel.worker.job import Job
+from umbel.worker.outage import Outage
 from umbel.worker.pools.base import Pool
 from umbel.worker.waker import Waker, readable
 
@@ -53,7 +53,6 @@ GIVE_BACK_AFTER = 1.0
 LOOK_EVERY = 1.0
 #: Seconds for which an idle process lets another one of the same worker go first.
 STEP_BACK = 0.002
-RETRY_FIRST, RETRY_LAST = 0.1, 2.0
 
 
 class ConsumerLoop:
@@ -88,6 +87,7 @@ class ConsumerLoop:
         self.max_jobs = max_jobs
         self.consumer: Consumer
         self.waker = Waker()
+        self.outage = Outage(broker.display_url, getattr(records, "display_url", ""), control)
         #: Settlements not yet accepted by the broker.
         self._ended: deque[Settlement] = deque()
         #: What remains of jobs whose loan ended before they ran.
@@ -100,7 +100,6 @@ class ConsumerLoop:
         self._wake_at = 0
         self._look_at = 0.0
         self._beat_at = 0.0
-        self._failures = 0
         self._draining = False
         self._thread = 0
 
@@ -133,11 +132,11 @@ class ConsumerLoop:
             try:
                 self.consumer = self.broker.consume(self.queues, self.consumer_id, self.records)
             except OperationalError as error:
-                self._lost(error)
+                self.outage.lost(error)
                 self._obey()
             else:
-                self._failures = 0
                 self.control.sign(self.consumer.id)
+                self.outage.back()
                 self.control.announce(ready=True)
                 return True
         return False
@@ -189,13 +188,13 @@ class ConsumerLoop:
             exchange = self.consumer.exchange(settlements, limit)
         except OperationalError as error:
             self._ended.extendleft(reversed(ended))
-            self._lost(error)
+            self.outage.lost(error)
             return None
         except Exception:
             logger.exception("A settlement cannot be written; looking for it among %d", len(ended))
             self._ended.extendleft(self._written_alone(one) for one in reversed(ended))
             return None
-        self._back()
+        self.outage.back()
         self._finished += len(ended)
         refused = {settlement.delivery.loan for settlement in exchange.refused}
         for wish in wishes:
@@ -248,7 +247,7 @@ class ConsumerLoop:
             for delivery in self.consumer.unpark(self.tasks.keys(), self.batch.target()):
                 self._receive(delivery)
         except OperationalError as error:
-            self._lost(error)
+            self.outage.lost(error)
 
     def _settle_aftermath(self) -> None:
         while self._aftermath:
@@ -259,7 +258,7 @@ class ConsumerLoop:
                 if settlement.publish:
                     self.broker.publish(settlement.publish)
             except OperationalError as error:
-                self._lost(error)
+                self.outage.lost(error)
                 return
             self._aftermath.popleft()
             self._finished += 1
@@ -316,7 +315,7 @@ class ConsumerLoop:
         try:
             self.consumer.wait(timeout, fds)
         except OperationalError as error:
-            self._lost(error)
+            self.outage.lost(error)
         # A single message wakes every idle process. All but one let that one go first: mostly it
         # takes what there is, and the others need not ask.
         first = slot.first
@@ -344,34 +343,10 @@ class ConsumerLoop:
             try:
                 self.broker.beat([self.consumer_id])
             except OperationalError as error:
-                self._lost(error)
+                self.outage.lost(error)
 
     def _drained(self) -> bool:
         return self._draining and self._submitted == self._finished and not self._ended
-
-    # Losing the broker --------------------------------------------------------------------------------
-
-    def _lost(self, error: OperationalError) -> None:
-        if self._failures == 0:
-            self._say_lost(str(error))
-            self.control.announce(ready=False)
-        delay = min(RETRY_LAST, RETRY_FIRST * 2 ** min(self._failures, 10))
-        self._failures += 1
-        # Without the spread, all workers would come back at the same moment.
-        readable((self.control.fd,), delay * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
-
-    def _say_lost(self, reason: str) -> None:
-        # That the broker is away is said by the steward, once for all processes.
-        store = getattr(self.records, "display_url", self.broker.display_url)
-        level = logging.DEBUG
-        if store != self.broker.display_url and store in reason:
-            level = logging.ERROR
-        logger.log(level, "%s. Results wait for it, and tasks for their results…", reason)
-
-    def _back(self) -> None:
-        if self._failures:
-            self._failures = 0
-            self.control.announce(ready=True)
 
     def _start_anew(self) -> None:
         """The broker had declared this consumer dead: what had not begun runs elsewhere."""

@@ -64,9 +64,9 @@ def _open(address: str, handler: type[BaseHTTPRequestHandler]) -> _TcpServer | _
             return _UnixServer(address, handler)
         host, _, port = address.rpartition(":")
         return _TcpServer((host or "127.0.0.1", int(port)), handler)
-    except ValueError:
+    except (ValueError, OverflowError):  # a port above 65535
         raise ImproperlyConfigured(
-            f"worker_health_address is {address!r}: expected 'host:port' or the path of a unix socket"
+            f"worker_health_address is {address!r}: expected 'host:port', the port from 0 to 65535, or the path of a unix socket"
         ) from None
     except OSError as error:
         raise ImproperlyConfigured(
@@ -117,7 +117,7 @@ def probe(address: str, path: str = "/ready", timeout: float = 1.0) -> int:
             connection.sendall(f"GET {path} HTTP/1.0\r\n\r\n".encode())
             answer = connection.recv(64)
         return int(answer.split()[1])
-    except (OSError, IndexError, ValueError):
+    except (OSError, IndexError, ValueError, OverflowError):
         return 0
 
 
