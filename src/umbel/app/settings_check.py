@@ -18,7 +18,15 @@ from umbel.app.settings_table.setting import ACCEPTED, USED, Setting
 from umbel.exceptions import ImproperlyConfigured, UmbelWarning, UnknownSetting
 from umbel.spelling import nearest
 
-__all__ = ["PROGRAM", "Checker", "Given", "UnknownKey", "differs", "unknown"]
+__all__ = [
+    "PROGRAM",
+    "Checker",
+    "Given",
+    "UnknownKey",
+    "differs",
+    "level_of_the_program",
+    "unknown",
+]
 
 #: The origin of what a program set through ``app.conf``.
 PROGRAM = "app.conf"
@@ -99,7 +107,7 @@ class Checker:
         """Say this, unless something was said about this name before."""
         if name not in self._warned:
             self._warned.add(name)
-            warnings.warn(text, UmbelWarning, stacklevel=_level_of_the_program())
+            warnings.warn(text, UmbelWarning, stacklevel=level_of_the_program())
 
 
 def unknown(name: str, error: type[UnknownSetting] = UnknownSetting) -> UnknownSetting:
@@ -114,7 +122,7 @@ def differs(left: Any, right: Any) -> bool:
     return left is not right and not bool(left == right)
 
 
-def _level_of_the_program() -> int:
+def level_of_the_program() -> int:
     """The ``stacklevel`` with which a warning points at the program's line, not at ours."""
     level = 1
     frame = sys._getframe(1)  # noqa: SLF001 - inspect.stack reads a source file for every frame

@@ -9,15 +9,19 @@ from __future__ import annotations
 
 import inspect
 import threading
+import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from umbel.app.settings_check import level_of_the_program
 from umbel.backends import registry as backends
 from umbel.backends.base import ResultBackend
 from umbel.brokers import registry as brokers
 from umbel.brokers.base import Broker
-from umbel.drivers.url import scheme_of
+from umbel.drivers.url import hide_password, scheme_of
+from umbel.exceptions import UmbelWarning
 
 if TYPE_CHECKING:
     from umbel.app.app import Umbel
@@ -39,6 +43,7 @@ class Stores:
         self._lock = threading.Lock()
         self._broker: tuple[str, Broker] | None = None
         self._backend: tuple[str, ResultBackend] | None = None
+        self._noticed: set[tuple[str, ...]] = set()
 
     @property
     def embedded(self) -> bool:
@@ -48,7 +53,7 @@ class Stores:
     @property
     def broker(self) -> Broker:
         """The broker that this process sends to."""
-        url = self._url(self._app.conf.broker_write_url)
+        url = self._url("broker_write_url")
         with self._lock:
             if self._broker is None or self._broker[0] != url:
                 if self._broker is not None:
@@ -70,7 +75,7 @@ class Stores:
 
     def open_broker(self) -> Broker:
         """A broker of a worker's own."""
-        return self._open_broker(self._url(self._app.conf.broker_read_url))
+        return self._open_broker(self._url("broker_read_url"))
 
     def open_backend(self) -> ResultBackend | None:
         """A result backend of a worker's own."""
@@ -83,18 +88,36 @@ class Stores:
             if opened is not None:
                 opened[1].close()
 
-    def _url(self, url: str | list[str] | None) -> str:
-        if url is None:
+    def _url(self, setting: str) -> str:
+        given: str | list[str] | None = self._app.conf[setting]
+        if given is None:
             file = Path(self._app.directory(), EMBEDDED).absolute()
             return f"sqlite:///{quote(str(file))}"
-        return url if isinstance(url, str) else ";".join(url)
+        urls = [url.strip() for url in given.split(";")] if isinstance(given, str) else given
+        if len(urls) > 1:
+            self._notice_others(setting, urls)
+        return urls[0]
+
+    def _notice_others(self, setting: str, urls: Sequence[str]) -> None:
+        """Say it once, not once for each setting that falls back to the same one."""
+        conf = self._app.conf
+        name = "broker_url" if conf[setting] == conf.broker_url else setting
+        noticed = len(self._noticed)
+        self._noticed.add(tuple(urls))
+        if len(self._noticed) > noticed:
+            warnings.warn(
+                f"only the first of the {len(urls)} URLs in {name} is used, "
+                f"{hide_password(urls[0])}: there is no failover from one broker to another",
+                UmbelWarning,
+                stacklevel=level_of_the_program(),
+            )
 
     def _backend_url(self) -> str | None:
         conf = self._app.conf
         url = conf.result_backend
         if url is not None:
             return None if url in _DISABLED else str(url)
-        url = self._url(conf.broker_write_url)
+        url = self._url("broker_write_url")
         # A broker that cannot keep results, too, means that nobody asked for any.
         return url if scheme_of(url) in backends.KINDS.paths else None
 

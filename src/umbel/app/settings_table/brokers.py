@@ -33,8 +33,8 @@ BROKERS = (
         None,
         USED,
         "BROKER_URL",
-        "Where messages wait: a URL, several with `;` between them, or a list. None: the embedded "
-        "SQLite file.",
+        "Where messages wait: a URL. None: the embedded SQLite file. Of several (a list, or with `;` "
+        "between them, as Celery's failover has them) only the first is used, with a warning.",
     ),
     Setting(
         "broker_read_url",
@@ -115,7 +115,7 @@ BROKERS = (
         ACCEPTED,
         "BROKER_FAILOVER_STRATEGY",
         "Order in which the URLs of `broker_url` are tried.",
-        "the URLs are tried in the order in which they are given",
+        "only the first URL is used",
     ),
     Setting(
         "broker_heartbeat",
