@@ -50,6 +50,8 @@ class Umbel:
     default_directory: str | os.PathLike[str] | Callable[[], str | os.PathLike[str]] | None = None
     #: Where ``autodiscover_tasks()`` looks when it is not told.
     default_packages: Packages | None = None
+    #: How a worker is started, where `umbel -A` could not name the app; for integrations.
+    worker_command: str | None = None
 
     def __init__(
         self,

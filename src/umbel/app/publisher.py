@@ -295,9 +295,9 @@ class Publisher:
             return  # the message has been taken; this is no time to complain
         if not attended:
             logger.warning(
-                "No worker has ever been attached to %s; start one: umbel -A %s worker",
+                "No worker has ever been attached to %s; start one: %s",
                 self._broker.display_url,
-                self.app.main or "MODULE",
+                self.app.worker_command or f"umbel -A {self.app.main or 'MODULE'} worker",
             )
 
 

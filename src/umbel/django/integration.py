@@ -86,6 +86,7 @@ def _find_own_app() -> Umbel | None:
 
 def _configure(app: Umbel) -> Umbel:
     app.main = _project_name()
+    app.worker_command = "python manage.py celery worker"
     app.config_from_object(settings, namespace="CELERY")
     app.autodiscover_tasks()
     return app

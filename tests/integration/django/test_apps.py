@@ -16,6 +16,11 @@ def test_a_project_without_an_app_gets_one_named_after_it(project: Project) -> N
     assert project.evaluate("type(app._get_current_object()).__name__") == "Umbel"
 
 
+def test_where_a_worker_is_missing_the_project_is_told_its_own_command(project: Project) -> None:
+    assert project.evaluate("app.worker_command") == "python manage.py celery worker"
+    assert project.evaluate("app.worker_command", **OURS) is None
+
+
 def test_tasks_of_all_installed_apps_are_found(project: Project) -> None:
     names = project.evaluate("(app.import_modules(), sorted(app.tasks))[1]")
 

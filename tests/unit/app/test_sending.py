@@ -576,6 +576,7 @@ def test_sending_to_a_file_that_no_worker_ever_read_is_logged_once(tmp_path, cap
         task.delay()
 
     assert caplog.text.count("No worker has ever been attached to") == 1
+    assert "start one: umbel -A proj worker" in caplog.text
     assert str(tmp_path / "umbel.sqlite3") in caplog.text
     assert "start one: umbel -A proj worker" in caplog.text
     app.close()
