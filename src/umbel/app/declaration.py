@@ -133,11 +133,14 @@ def resolve(task_class: type[Task[..., Any]] | str | None) -> type[Task[..., Any
 
 def module_name(module: str, main: str | None) -> str:
     """The module part of a task name. A program run as a script is ``__main__`` to itself, but its
-    workers import it: the app's name stands for it, or else the name it would be imported by."""
-    if module != "__main__":
+    workers import it: the app's name stands for it, or else the name it would be imported by. The
+    ``__main__`` of a package is the package to both."""
+    if module != "__main__" and not module.endswith(".__main__"):
         return module
     if main:
         return main
+    if module != "__main__":
+        return module.removesuffix(".__main__")
     script = sys.modules.get("__main__")
     spec = getattr(script, "__spec__", None)
     if spec is not None and spec.name:

@@ -6,6 +6,7 @@ and one that holds no app. Every error is one line that says what was looked for
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from importlib import import_module
@@ -27,6 +28,9 @@ _ATTRIBUTES = ("app", "celery", "umbel")
 _SUBMODULES = ("celery", "umbel", "app", "tasks")
 
 
+_DJANGO = "; a Django project that makes no app of its own: python manage.py celery worker"
+
+
 def find_app(name: str | None) -> Umbel:
     """The app of this name; None: the one that exists already."""
     if not name:
@@ -36,6 +40,7 @@ def find_app(name: str | None) -> Umbel:
                 "Which app? Say in which module it is: umbel -A proj worker (or -A proj.celery:app)"
             )
         return app
+    _refuse_paths(name)
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
@@ -50,6 +55,23 @@ def find_app(name: str | None) -> Umbel:
         if hasattr(module, attribute):
             return _attribute(module, attribute)
     raise _missing(module_name)
+
+
+def _in_django() -> bool:
+    return bool(os.environ.get("DJANGO_SETTINGS_MODULE"))
+
+
+def _refuse_paths(name: str) -> None:
+    """A file's path, or half of a name, where a module's name is needed."""
+    module, colon, attribute = name.partition(":")
+    words = module.replace("\\", "/").removesuffix(".py").strip("./").replace("/", ".")
+    if words == module and words and all(words.split(".")) and (attribute or not colon):
+        return
+    meant = ".".join(word for word in words.split(".") if word) or "MODULE"
+    raise ImproperlyConfigured(
+        f"-A {name!r} is not the name of a module (as `import` has it, not a path): "
+        f"write -A {meant}{f':{attribute}' if attribute else ''}"
+    )
 
 
 def _import(name: str) -> ModuleType:
@@ -103,7 +125,7 @@ def _search(module: ModuleType) -> Umbel:
     if found is None:
         raise ImproperlyConfigured(
             f"No app in {', '.join(tried)} ({_place(module)}): looked for {', '.join(_ATTRIBUTES)} "
-            "and for any other Umbel or Celery object"
+            f"and for any other Umbel or Celery object{_DJANGO if _in_django() else ''}"
         )
     return found
 

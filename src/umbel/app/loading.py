@@ -12,6 +12,8 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from umbel.exceptions import ImproperlyConfigured
+
 if TYPE_CHECKING:
     from umbel.app.app import Umbel
 
@@ -48,8 +50,9 @@ class Loader:
             self._importing = True
             try:
                 conf = self._app.conf
-                for module in (*conf.imports, *conf.include):
-                    self.import_task_module(module)
+                for setting in ("imports", "include"):
+                    for module in conf[setting]:
+                        self._import_named(module, setting)
                 while self._discoveries:
                     self._discover(*self._discoveries.pop(0))
             finally:
@@ -60,6 +63,17 @@ class Loader:
         if module not in self._imported:
             import_module(module)
             self._imported.add(module)
+
+    def _import_named(self, module: str, setting: str) -> None:
+        try:
+            self.import_task_module(module)
+        except ModuleNotFoundError as error:
+            missing = error.name
+            if missing is None or not f"{module}.".startswith(f"{missing}."):
+                raise  # it is there, and imports what is not
+            raise ImproperlyConfigured(
+                f"{setting} names {module!r}, but there is no module {missing!r}"
+            ) from error
 
     def _discover(self, packages: Packages | None, related_name: str | None) -> None:
         if packages is None:

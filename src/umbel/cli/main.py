@@ -16,6 +16,7 @@ import click
 
 from umbel import __version__
 from umbel.exceptions import UmbelError
+from umbel.spelling import nearest
 
 __all__ = ["cli", "main"]
 
@@ -65,6 +66,8 @@ class Commands(click.Group):
                 break
         # What `run` was given as the app.
         given = ctx.obj
+        if name not in COMMANDS and not name.startswith("-"):
+            ctx.fail(f"There is no command {name!r}{nearest(name, COMMANDS)}")
         ctx.obj = Invocation(given, **{key: ctx.params.get(key) for key in Invocation.FIELDS})
         return super().resolve_command(ctx, [name, *rest])
 
@@ -129,7 +132,12 @@ def _set_up_django() -> None:
     "-b", "--broker", metavar="URL", help="Use this broker instead of the configured one."
 )
 @click.option("--result-backend", metavar="URL", help="Use this result backend instead.")
-@click.option("--workdir", metavar="DIR", help="Change to this directory first.")
+@click.option(
+    "--workdir",
+    metavar="DIR",
+    type=click.Path(exists=True, file_okay=False),
+    help="Change to this directory first.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="Print less.")
 @click.option("-C", "--no-color", is_flag=True, help="No colours.")
 @click.version_option(__version__, prog_name="umbel")

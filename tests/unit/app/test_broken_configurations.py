@@ -9,6 +9,7 @@ import warnings
 
 import pytest
 
+from umbel import Umbel
 from umbel.app.config import Config
 from umbel.app.settings import ENVIRONMENT, SETTINGS
 from umbel.app.settings_table.setting import ACCEPTED
@@ -299,3 +300,29 @@ def test_the_settings_of_the_seed_note_in_django_are_read():
 
     assert conf.result_backend == "redis://localhost:6379/1"
     assert conf.beat_scheduler == "djcelery.schedulers.DatabaseScheduler"
+
+
+@pytest.mark.parametrize("setting", ["imports", "include"])
+def test_a_module_that_is_not_there_is_named_with_its_setting(setting):
+    app = Umbel(broker="memory://", **{setting: ["nosuch.tasks"]})
+
+    with pytest.raises(
+        ImproperlyConfigured,
+        match=f"{setting} names 'nosuch.tasks', but there is no module 'nosuch'",
+    ):
+        app.import_modules()
+
+
+@pytest.mark.parametrize("join", [list, ";".join])
+def test_of_several_brokers_the_first_is_used_and_one_warning_says_so(join):
+    app = Umbel(broker=join(["memory://one", "memory://:secret@two"]), backend="disabled://")
+
+    with pytest.warns(UmbelWarning) as said:
+        first, second = app.broker, app.open_broker()
+
+    [warning] = said
+    assert str(warning.message) == (
+        "only the first of the 2 URLs in broker_url is used, memory://one: "
+        "there is no failover from one broker to another"
+    )
+    assert first.display_url == second.display_url == "memory://one"

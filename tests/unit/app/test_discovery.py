@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import subprocess
 import sys
 
 import pytest
@@ -193,3 +194,53 @@ def test_a_proxy_is_no_app_of_a_module(write, store):
     write({"single": "from umbel import current_app\n" + app("mine", "own")})
 
     assert find_app("single").main == "mine"
+
+
+@pytest.mark.parametrize(
+    ("slip", "meant"),
+    [
+        ("./tasks", "tasks"),
+        ("tasks.py", "tasks"),
+        ("./proj/tasks.py:app", "proj.tasks:app"),
+        (":app", "MODULE:app"),
+        ("tasks:", "tasks"),
+        ("..tasks", "tasks"),
+        ("proj..tasks", "proj.tasks"),
+    ],
+)
+def test_a_path_or_half_a_name_is_answered_with_what_to_write(write, slip, meant):
+    write({"tasks": app("one")})
+
+    with pytest.raises(ImproperlyConfigured, match=f"write -A {meant}$"):
+        find_app(slip)
+
+
+def test_inside_a_django_project_manage_py_is_named(write, monkeypatch):
+    write({"empty": ""})
+    monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "proj.settings")
+
+    with pytest.raises(
+        ImproperlyConfigured, match=r"No app in empty .*python manage\.py celery worker"
+    ):
+        find_app("empty")
+
+
+PACKAGE = """
+from umbel import Umbel
+app = Umbel(broker="memory://", set_as_current=False)
+@app.task
+def hi(): ...
+if __name__ == "__main__":
+    print(hi.name)
+"""
+
+
+def test_a_package_that_is_run_names_its_tasks_as_its_worker_does(write):
+    place = write({"mp/__main__": PACKAGE})
+
+    ran = subprocess.run(
+        [sys.executable, "-m", "mp"], cwd=place, capture_output=True, text=True, check=True
+    )
+
+    assert ran.stdout.strip() == "mp.hi"
+    assert list(find_app("mp.__main__").tasks) == ["mp.hi"]

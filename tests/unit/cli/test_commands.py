@@ -227,3 +227,26 @@ def test_an_app_made_here_is_found_without_a_name():
 
     assert run(["queues"]) == 0
     app.close()
+
+
+def test_a_misspelt_command_is_answered_with_the_nearest(umbel):
+    code, _out, err = umbel("workr")
+
+    assert code == 2
+    assert "There is no command 'workr'; did you mean 'worker'?" in err
+
+
+def test_a_directory_that_is_not_there_is_named(umbel):
+    code, _out, err = umbel("--workdir", "/nope", "report")
+
+    assert code == 2
+    assert "'/nope' does not exist" in err
+
+
+@pytest.mark.usefixtures("shop")
+def test_a_port_that_cannot_be_is_one_line(umbel):
+    code, _out, err = umbel("-A", "shop", "worker", "-P", "solo", "--health", "127.0.0.1:99999")
+
+    assert code == 1
+    assert "'127.0.0.1:99999': expected 'host:port', the port from 0 to 65535" in err
+    assert "Traceback" not in err

@@ -76,6 +76,7 @@ _FALSE = frozenset({"false", "no", "off", "0", "f", "n", ""})
 #: Schemes whose addresses are host and port and nothing else, so that the port can be checked.
 _PLAIN_SCHEMES = frozenset({"redis", "rediss", "amqp", "amqps", "pyamqp"})
 _HIGHEST_PRIORITY = 255
+_LAST_PORT = 65535
 
 
 def _flag(value: Any) -> bool:
@@ -255,7 +256,9 @@ def _schedule(value: Any) -> Any:
 
 def _address(value: Any) -> str:
     host, colon, port = _text(value).rpartition(":")
-    if value.startswith(("/", "./")) or (host and colon and port.isdecimal()):
+    if value.startswith(("/", "./")) or (
+        host and colon and port.isdecimal() and int(port) <= _LAST_PORT
+    ):
         return str(value)
     raise Refused
 
