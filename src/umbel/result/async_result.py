@@ -31,6 +31,12 @@ R = TypeVar("R")
 #: Seconds for a record that is on its way: a message that was just settled, a store that lags.
 _GRACE = 1.0
 
+_DEADLOCK = (
+    "Never wait for a result inside a task: when every process waits, none is left to run "
+    "what they wait for. Let the other task go on by itself, or, if you are sure, wait "
+    "inside `with allow_join_result():`"
+)
+
 _may_wait: ContextVar[bool | None] = ContextVar("umbel_may_wait", default=None)
 
 
@@ -54,18 +60,14 @@ def denied_join_result() -> Iterator[None]:
         _may_wait.reset(token)
 
 
-def assert_will_not_block() -> None:
-    """Raise ``RuntimeError`` where waiting for a result is forbidden."""
+def assert_will_not_block(reason: str = _DEADLOCK) -> None:
+    """Raise ``RuntimeError`` for this reason where waiting for a result is forbidden."""
     allowed = _may_wait.get()
     if allowed is None:
         context = current_context()
         allowed = context is None or context.called_directly
     if not allowed:
-        raise RuntimeError(
-            "Never wait for a result inside a task: when every process waits, none is left to run "
-            "what they wait for. Let the other task go on by itself, or, if you are sure, wait "
-            "inside `with allow_join_result():`"
-        )
+        raise RuntimeError(reason)
 
 
 class AsyncResult(Generic[R]):
@@ -88,6 +90,8 @@ class AsyncResult(Generic[R]):
     ) -> None:
         if not id:
             raise ValueError("AsyncResult needs the id of a task")
+        if not isinstance(id, str):
+            raise TypeError(f"AsyncResult needs the id of a task, which is a string, not {id!r}")
         self.id = id
         self.app = current_app() if app is None else app
         self.task_name = task_name
@@ -117,6 +121,8 @@ class AsyncResult(Generic[R]):
         error instead. ``unknown="raise"``: raise ``ResultNotFound`` when nobody knows this id, neither
         the result backend nor the broker, instead of waiting for ever.
         """
+        if timeout is not None:
+            _check_timeout(timeout)
         if disable_sync_subtasks:
             assert_will_not_block()
         if self.ignored:
@@ -362,6 +368,11 @@ class AsyncResult(Generic[R]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.id, None, self.task_name, None, self.parent)
+
+
+def _check_timeout(timeout: Any) -> None:
+    if not isinstance(timeout, int | float) or timeout != timeout:  # noqa: PLR0124 - NaN
+        raise TypeError(f"get(): timeout is a number of seconds or None, not {timeout!r}")
 
 
 def _moment(value: Any) -> datetime:

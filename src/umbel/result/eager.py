@@ -12,6 +12,13 @@ __all__ = ["EagerResult"]
 
 R = TypeVar("R")
 
+#: The value is there, but the same line would be refused where the task is sent to a worker.
+_REFUSED = (
+    "get() is refused inside a task, also for a task that was run here, so that the code does the "
+    "same when the task is sent. The value is here already: read `.result`, or call get() inside "
+    "`with allow_join_result():`"
+)
+
 
 class EagerResult(AsyncResult[R]):
     """The result of ``task.apply()``. Waiting never blocks."""
@@ -47,7 +54,7 @@ class EagerResult(AsyncResult[R]):
     ) -> R:
         """The value; an error of the task is raised here, or returned with ``propagate=False``."""
         if disable_sync_subtasks:
-            assert_will_not_block()
+            assert_will_not_block(_REFUSED)
         value: R = self.maybe_throw(propagate, callback)
         return value
 

@@ -328,3 +328,15 @@ def test_nothing_stays_behind_of_results_that_nobody_asked_for(app, task):
     results = [task.delay() for _ in range(100)]
 
     assert all(set(vars(result)) == {"id", "app", "task_name", "parent"} for result in results)
+
+
+@pytest.mark.parametrize("wrong", [5, b"id", object()])
+def test_an_id_is_a_string(app, wrong):
+    with pytest.raises(TypeError, match="the id of a task, which is a string, not"):
+        app.AsyncResult(wrong)
+
+
+@pytest.mark.parametrize("wrong", ["x", float("nan"), [1]])
+def test_a_timeout_that_is_no_number_is_named(app, wrong):
+    with pytest.raises(TypeError, match=r"get\(\): timeout is a number of seconds or None, not"):
+        app.AsyncResult("id").get(timeout=wrong)

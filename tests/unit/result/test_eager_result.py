@@ -66,8 +66,10 @@ def test_what_is_not_kept_is_none():
 def test_it_is_refused_inside_a_task_as_any_other(app):
     task = app.task(lambda: None, name="x")
 
-    with task.requested(Context(called_directly=False)), pytest.raises(RuntimeError):
+    with task.requested(Context(called_directly=False)), pytest.raises(RuntimeError) as refusal:
         EagerResult("id", 5, "SUCCESS").get()
+    assert "read `.result`" in str(refusal.value)
+    assert "process" not in str(refusal.value)
 
 
 def test_it_shows_its_id_and_can_be_pickled():
