@@ -348,6 +348,7 @@ class Umbel:
                 queues=conf.task_queues,
                 default=conf.task_default_queue,
                 create_missing=conf.task_create_missing_queues,
+                strict=self.strict,
             )
             self._router = (read_from, router)
             annotate(conf.task_annotations, list(self.tasks.values()), strict=self.strict)

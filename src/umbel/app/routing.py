@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from typing import Any, NamedTuple
 
+from umbel.app.options import CALL_OPTIONS, check_names
 from umbel.exceptions import ImproperlyConfigured, QueueNotFound
 from umbel.spelling import nearest
 
@@ -48,7 +49,13 @@ class Router:
     """Decides about queues for one configuration."""
 
     def __init__(
-        self, *, routes: Any, queues: Any, default: str = "celery", create_missing: bool = True
+        self,
+        *,
+        routes: Any,
+        queues: Any,
+        default: str = "celery",
+        create_missing: bool = True,
+        strict: bool = True,
     ) -> None:
         self.queues = declared(queues)
         self.default = default
@@ -61,7 +68,7 @@ class Router:
                     default,
                 )
             self.queues[default] = DeclaredQueue(default, routing_key=default)
-        self._exact, self._rules = _read(routes)
+        self._exact, self._rules = _Reader(strict=strict).read(routes)
         #: Functions decide, so that the arguments of each call count.
         self.dynamic = any(rule.dynamic for rule in self._rules)
         #: ``task_routes`` says something about some task.
@@ -163,24 +170,43 @@ def _binds(queue: DeclaredQueue, routing_key: str) -> bool:
 # Rules --------------------------------------------------------------------------------------------
 
 
-def _read(routes: Any) -> tuple[dict[str, Route], list[_Pattern | _Table | _Function]]:
-    """``task_routes`` as a table of exact names, or, where that is not enough, as rules in order."""
-    if not routes:
-        return {}, []
-    if isinstance(routes, Mapping) and not any(_is_pattern(name) for name in routes):
-        return {name: _route(route) for name, route in routes.items()}, []
-    if isinstance(routes, Mapping | str) or callable(routes):
-        return {}, _rules(routes)
-    return {}, [rule for item in routes for rule in _rules(item)]
+class _Reader:
+    """Reads ``task_routes``. ``strict``: a route with an option that no call has is refused."""
 
+    def __init__(self, *, strict: bool) -> None:
+        self.strict = strict
 
-def _rules(item: Any) -> list[_Pattern | _Table | _Function]:
-    if isinstance(item, Mapping) or (isinstance(item, list | tuple) and _is_pairs(item)):
-        pairs = list(item.items() if isinstance(item, Mapping) else item)
-        table = {name: _route(route) for name, route in pairs if not _is_pattern(name)}
-        patterns = [_Pattern(name, _route(route)) for name, route in pairs if _is_pattern(name)]
-        return [_Table(table), *patterns]
-    return [_Function(item)]
+    def read(self, routes: Any) -> tuple[dict[str, Route], list[_Pattern | _Table | _Function]]:
+        """A table of exact names, or, where that is not enough, rules in order."""
+        if not routes:
+            return {}, []
+        if isinstance(routes, Mapping) and not any(_is_pattern(name) for name in routes):
+            return {name: self.route(name, route) for name, route in routes.items()}, []
+        if isinstance(routes, Mapping | str) or callable(routes):
+            return {}, self._rules(routes)
+        return {}, [rule for item in routes for rule in self._rules(item)]
+
+    def _rules(self, item: Any) -> list[_Pattern | _Table | _Function]:
+        if isinstance(item, Mapping) or (isinstance(item, list | tuple) and _is_pairs(item)):
+            pairs = [
+                (name, self.route(name, route))
+                for name, route in (item.items() if isinstance(item, Mapping) else item)
+            ]
+            table = {name: route for name, route in pairs if not _is_pattern(name)}
+            patterns = [_Pattern(name, route) for name, route in pairs if _is_pattern(name)]
+            return [_Table(table), *patterns]
+        return [_Function(item, self)]
+
+    def route(self, name: Any, route: Any) -> Route:
+        """The options that a route gives to calls of ``name``."""
+        if route is None:
+            return _NOWHERE
+        if not isinstance(route, Mapping):
+            return {"queue": _name(route)}
+        if not route.keys() <= CALL_OPTIONS.keys():
+            shown = name if isinstance(name, str) else getattr(name, "pattern", name)
+            check_names(route, of=f"task_routes[{shown!r}]", known=CALL_OPTIONS, strict=self.strict)
+        return route
 
 
 def _is_pattern(name: Any) -> bool:
@@ -189,12 +215,6 @@ def _is_pattern(name: Any) -> bool:
 
 def _is_pairs(item: list[Any] | tuple[Any, ...]) -> bool:
     return all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in item)  # noqa: PLR2004 - a pair
-
-
-def _route(route: Any) -> Route:
-    if route is None:
-        return _NOWHERE
-    return route if isinstance(route, Mapping) else {"queue": _name(route)}
 
 
 class _Table:
@@ -225,8 +245,9 @@ class _Function:
 
     dynamic = True
 
-    def __init__(self, router: Any) -> None:
+    def __init__(self, router: Any, reader: _Reader) -> None:
         self.router = router
+        self.reader = reader
         self.function: Callable[..., Any] | None = None
 
     def __call__(
@@ -235,7 +256,7 @@ class _Function:
         if self.function is None:
             self.function = _resolve(self.router)
         route = self.function(name, args, kwargs, options, task=task)
-        return None if route is None else _route(route)
+        return None if route is None else self.reader.route(name, route)
 
 
 def _resolve(router: Any) -> Callable[..., Any]:

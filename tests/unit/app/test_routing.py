@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from umbel.app.routing import DeclaredQueue, Router
-from umbel.exceptions import ImproperlyConfigured, QueueNotFound
+from umbel.exceptions import ImproperlyConfigured, QueueNotFound, UmbelWarning, UnknownOption
 
 
 def route(routes, name, args=(), kwargs=None):
@@ -160,3 +160,18 @@ def test_a_routing_key_alone_changes_nothing():
 def test_what_is_no_name_is_refused():
     with pytest.raises(ImproperlyConfigured, match="7 is not the name"):
         Router(routes=None, queues=None).destination(7, None, None)
+
+
+@pytest.mark.parametrize("name", ["words.*", "words.count"])
+def test_an_option_that_no_route_has_is_refused_with_the_nearest(name):
+    with pytest.raises(
+        UnknownOption, match=r"task_routes\['words\..*no option 'qeue'.*mean 'queue'"
+    ):
+        Router(routes={name: {"qeue": "x"}}, queues=None)
+
+
+def test_a_lenient_app_warns_about_an_option_that_no_route_has():
+    with pytest.warns(
+        UmbelWarning, match="'qeue2', which means nothing to Umbel; did you mean 'queue'"
+    ):
+        Router(routes={"a": {"qeue2": "x"}}, queues=None, strict=False)
