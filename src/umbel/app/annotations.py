@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from umbel.app.options import check_names
+from umbel.app.options import check_names, check_rate
 from umbel.exceptions import ImproperlyConfigured
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ def annotate(setting: Any, tasks: Iterable[Task[..., Any]], *, strict: bool) -> 
 def _apply(task: Task[..., Any], options: Mapping[str, Any], *, strict: bool) -> None:
     plain = {name: value for name, value in options.items() if not name.startswith("@")}
     check_names(plain, of=f"task_annotations of {task.name}", strict=strict)
+    check_rate(plain.get("rate_limit"), of=f"task_annotations of {task.name}")
     vars(task).update(plain)
     for name in options.keys() - plain.keys():
         method = getattr(task, name[1:])

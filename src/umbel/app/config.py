@@ -256,7 +256,7 @@ class Config(Fields, MutableMapping[str, Any]):
                 continue
             name = setting.name
             value = raw
-            if raw is not None or setting.optional:
+            if (raw is not None or setting.optional) and not setting.kind.late:
                 value = self._checker.convert(setting, Given(raw, PROGRAM))
             if name in named and differs(named[name], value):
                 raise ImproperlyConfigured(

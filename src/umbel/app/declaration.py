@@ -17,7 +17,7 @@ from pathlib import PurePath
 from types import MethodType
 from typing import TYPE_CHECKING, Any
 
-from umbel.app.options import check_names, refuse_unsupported, task_setting
+from umbel.app.options import check_names, check_rate, refuse_unsupported, task_setting
 from umbel.exceptions import ImproperlyConfigured
 
 if TYPE_CHECKING:
@@ -53,9 +53,12 @@ def declare(
     if options.get("filter"):
         function = options["filter"](function)
     name = options.get("name") or _derived_name(function, name_of)
+    if not isinstance(name, str):
+        raise TypeError(f"{place(function)}: the name of a task must be a string, not {name!r}")
     if strict is not None:
         check_names(options, of=f"task {name}", strict=strict)
     refuse_unsupported(options, of=f"task {name}")
+    check_rate(options.get("rate_limit"), of=f"task {name}")
     _declaration.attributes = _attributes(function, name, options)
     _declaration.function = function
     _declaration.bind = bool(options.get("bind"))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from umbel import states
 from umbel.app.context import Context
+from umbel.app.options import checked_id
 from umbel.app.retrying import retry_automatically
 from umbel.exceptions import Ignore, Reject, Retry
 from umbel.message.body import encode_body
@@ -61,7 +62,7 @@ def apply(
 ) -> EagerResult[Any]:
     """``Task.apply``: run it, and again as long as it wants to be retried."""
     app = task.app
-    task_id = task_id or make_id()
+    task_id = checked_id(task_id, task.name) if task_id else make_id()
     if throw is None:
         throw = app.conf.task_eager_propagates
     if app.strict:

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from umbel.exceptions import ImproperlyConfigured
 
-__all__ = ["Moment", "aware", "later", "moment", "zone"]
+__all__ = ["Moment", "aware", "from_now", "later", "moment", "zone"]
 
 #: A number may be of any kind (Decimal, numpy).
 Moment = datetime | timedelta | float | str | Any
@@ -37,16 +37,31 @@ def moment(value: Moment, local: tzinfo | None, *, what: str) -> datetime:
     if isinstance(value, datetime):
         return aware(value, local)
     if isinstance(value, timedelta):
-        return later(value.total_seconds())
+        return from_now(value, what=what)
     if isinstance(value, str):
         try:
             return aware(datetime.fromisoformat(value), local)
         except ValueError:
             raise ValueError(f"{what}={value!r} is not an ISO 8601 date and time") from None
-    number: Any = value
-    if not isinstance(number, bool) and isinstance(number, Real):
-        return later(float(number))
+    if not isinstance(value, bool) and isinstance(value, Real):
+        return from_now(value, what=what)
     raise TypeError(f"{what} must be a datetime, an ISO 8601 text or seconds, not {value!r}")
+
+
+def from_now(value: Any, *, what: str) -> datetime:
+    """A definite moment from seconds, or a timedelta, from now."""
+    if isinstance(value, timedelta):
+        value = value.total_seconds()
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(
+            f"{what} must be seconds from now, as a number or a timedelta, not {value!r}"
+        )
+    try:
+        return later(float(value))
+    except (ValueError, OverflowError):
+        raise ValueError(
+            f"{what} is {value!r} seconds, which is no moment from now to the year 9999"
+        ) from None
 
 
 def zone(setting: str | tzinfo | None) -> tzinfo | None:

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple, TypedDict
 
+from umbel.app.settings_table.kinds import RATE
 from umbel.exceptions import ImproperlyConfigured, UmbelWarning, UnknownOption
 from umbel.spelling import closest, nearest
 
@@ -22,6 +23,8 @@ __all__ = [
     "TaskOption",
     "TaskOptions",
     "check_names",
+    "check_rate",
+    "checked_id",
     "refuse_unsupported",
     "task_setting",
 ]
@@ -329,6 +332,25 @@ def check_names(
                 UmbelWarning,
                 stacklevel=2,
             )
+
+
+def checked_id(task_id: object, name: str) -> str:
+    """The id that a caller chose for a call of the task ``name``; an id is a string."""
+    if not isinstance(task_id, str):
+        raise TypeError(f"{name}: task_id must be a string, not {task_id!r}")
+    return task_id
+
+
+def check_rate(rate: object, *, of: str) -> None:
+    """Refuse a ``rate_limit`` that says nothing."""
+    if rate is None:
+        return
+    try:
+        RATE.convert(rate)
+    except ValueError:
+        raise ImproperlyConfigured(
+            f"{of} has rate_limit={rate!r}; expected {RATE.expects}"
+        ) from None
 
 
 def refuse_unsupported(options: Mapping[str, Any], *, of: str) -> None:

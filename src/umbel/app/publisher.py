@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
+from umbel.app.options import checked_id
 from umbel.app.terms import Conditions, Terms
 from umbel.brokers.base import Broker
 from umbel.current import context_of, current_context, current_task, outermost_task, running
@@ -78,7 +79,8 @@ class Publisher:
             terms = self._conditions.terms(name, args, kwargs, options, task)
         else:
             terms = self._usual.get(task.said()) or self._usual_terms(task, args, kwargs)
-        message = self._message(terms, task_id or make_id(), args, kwargs, parent)
+        task_id = checked_id(task_id, name) if task_id else make_id()
+        message = self._message(terms, task_id, args, kwargs, parent)
         self._broker.publish((message,), self._timeout if terms.timeout is None else terms.timeout)
         if self._watched:
             self._look_for_worker()

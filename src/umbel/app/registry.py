@@ -43,6 +43,10 @@ class TaskRegistry(dict[str, "Task[..., Any]"]):
         name = task.name
         if not name:
             raise ImproperlyConfigured(f"{task!r} has no name; give it one: name = '...'")
+        if not isinstance(name, str):
+            raise TypeError(
+                f"{type(task).__qualname__}: the name of a task must be a string, not {name!r}"
+            )
         present = self.get(name)
         if present is not None and present is not task and not _same(present, task):
             problem = (

@@ -9,15 +9,19 @@ from __future__ import annotations
 
 import logging
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from umbel.app.moments import moment, zone
+from umbel.app.moments import from_now, moment, zone
 from umbel.app.options import CALL_OPTIONS, check_names
 from umbel.app.routing import Destination, Router
+from umbel.app.settings_check import level_of_the_program
+from umbel.exceptions import ContentDisallowed, UmbelWarning
+from umbel.message import serializers
 from umbel.message.headers import make_headers
 
 if TYPE_CHECKING:
@@ -101,6 +105,7 @@ class Conditions:
         self._zone = zone(conf.timezone)
         self._utc = conf.enable_utc
         self._serializer = conf.task_serializer
+        self._accepted = tuple(conf.accept_content)
         self._compression = conf.task_compression
         self._priority = conf.task_default_priority or 0
         self._noticed: set[tuple[str, str]] = set()
@@ -149,7 +154,9 @@ class Conditions:
             due=due,
             queue=queue,
             priority=self._checked_priority(name, said["priority"]) if "priority" in said else None,
-            serializer=said.get("serializer"),
+            serializer=self._checked_serializer(name, said["serializer"])
+            if "serializer" in said
+            else None,
             compression=said.get("compression"),
             properties=_unknown(said),
         )
@@ -190,7 +197,7 @@ class Conditions:
             exchange=destination.exchange,
             routing_key=destination.routing_key,
             priority=self._checked_priority(name, said.get("priority")),
-            serializer=said.get("serializer") or self._serializer,
+            serializer=self._checked_serializer(name, said.get("serializer")),
             compression=said.get("compression") or self._compression,
             due=due,
             delivery_mode=_mode(name, said.get("delivery_mode")),
@@ -238,7 +245,7 @@ class Conditions:
                 raise ValueError(f"{name}: give either countdown or eta, not both")
             if countdown == 0:
                 return None, None
-            when = moment(countdown, self._zone, what="countdown")
+            when = from_now(countdown, what="countdown")
             when = when if self._utc or self._zone is None else when.astimezone(self._zone)
         elif eta is not None:
             when = moment(eta, self._zone, what="eta")
@@ -270,6 +277,21 @@ class Conditions:
         self._noticed.add((name, what))
         return new
 
+    def _checked_serializer(self, name: str, chosen: str | None) -> str:
+        """What this app's own workers would refuse is refused here, before it has travelled."""
+        serializer = chosen or self._serializer
+        if serializer in self._accepted or is_accepted(serializer, self._accepted):
+            return serializer
+        problem = (
+            f"{name}: serializer {serializer!r} is not in accept_content, which is "
+            f"{', '.join(map(repr, self._accepted))}: workers of this app would refuse the message"
+        )
+        if self.strict:
+            raise ContentDisallowed(problem)
+        if self._first_time(name, f"serializer {serializer}"):
+            warnings.warn(problem, UmbelWarning, stacklevel=level_of_the_program())
+        return serializer
+
     def _checked_priority(self, name: str, priority: Any) -> int:
         if priority is None:
             return self._priority
@@ -282,6 +304,15 @@ class Conditions:
                 raise ValueError(f"{name}: priority must be from 0 to 9, not {priority}")
             return max(0, min(priority, _HIGHEST_PRIORITY))
         return priority
+
+
+def is_accepted(serializer: str, accepted: Sequence[str]) -> bool:
+    """Whether an accept list takes it under its content type or another of its names."""
+    content_type = serializers.find(serializer).content_type
+    known = serializers.names()
+    return content_type in {
+        serializers.find(word).content_type if word in known else word for word in accepted
+    }
 
 
 def _explicit(task: Task[..., Any], option: str) -> Any:

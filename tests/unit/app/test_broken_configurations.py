@@ -119,7 +119,7 @@ BROKEN = {
     "a comma too many": (
         lambda conf: conf.update(task_serializer=("json",)),
         [
-            ("error: task_serializer is ('json',), expected a string "
+            ("error: task_serializer is ('json',), expected the name of a serializer "
             "(a tuple of one: is there a comma too many after it?)")
         ],
     ),

@@ -409,3 +409,21 @@ def test_an_app_may_name_tasks_in_its_own_way(store):
 
 def test_a_task_says_which_it_is(app):
     assert repr(app.task(lambda: None, name="proj.add")) == "<@task: proj.add of proj>"
+
+
+def test_a_name_that_is_no_string_is_refused(app):
+    class Numbered(Task):
+        name = 5
+
+    with pytest.raises(TypeError, match="the name of a task must be a string, not 5"):
+        app.task(lambda: None, name=5)
+    with pytest.raises(TypeError, match="Numbered: the name of a task must be a string, not 5"):
+        app.register_task(Numbered)
+
+
+@pytest.mark.parametrize("rate", ["10/q", "fast", True])
+def test_a_rate_that_says_nothing_is_refused(app, rate):
+    with pytest.raises(
+        ImproperlyConfigured, match=r"rate_limit=.*such as '10/s', '100/m' or '1000/h'"
+    ):
+        app.task(lambda: None, name="x", rate_limit=rate)

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from umbel.app.moments import aware, later, moment, zone
+from umbel.app.moments import aware, from_now, later, moment, zone
 from umbel.exceptions import ImproperlyConfigured
 
 ZONES = ["Asia/Shanghai", "America/New_York", "Europe/Berlin", "Australia/Lord_Howe", "UTC"]
@@ -99,3 +99,17 @@ def test_a_zone_is_found_by_name():
 def test_an_unknown_zone_is_refused():
     with pytest.raises(ImproperlyConfigured, match="'Mars/Olympus' is not a known time zone"):
         zone("Mars/Olympus")
+
+
+@pytest.mark.parametrize("given", ["soon", True, datetime(2030, 1, 1, tzinfo=UTC), [1]])
+def test_a_countdown_is_seconds_or_a_timedelta(given):
+    with pytest.raises(
+        TypeError, match="countdown must be seconds from now, as a number or a timed"
+    ):
+        from_now(given, what="countdown")
+
+
+@pytest.mark.parametrize("given", [1e12, float("nan"), float("inf"), -1e12])
+def test_seconds_that_reach_no_moment_are_named_with_their_option(given):
+    with pytest.raises(ValueError, match=r"countdown is \S+ seconds, which is no moment"):
+        from_now(given, what="countdown")

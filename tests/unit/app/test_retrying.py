@@ -77,6 +77,7 @@ def test_an_eta_may_be_given_instead(task, running):
 
 
 def test_the_next_run_may_differ(task, running):
+    task.app.conf.accept_content = ["json", "yaml"]
     with running(task, (1,), queue="fast", priority=2), pytest.raises(Retry) as raised:
         task.retry(
             args=(5,),

@@ -11,10 +11,12 @@ import pytest
 from umbel import AsyncResult, Task, Umbel
 from umbel.app.context import Context
 from umbel.exceptions import (
+    ContentDisallowed,
     EncodeError,
     MessageTooLarge,
     OperationalError,
     QueueNotFound,
+    UmbelWarning,
     UnknownOption,
 )
 from umbel.message.protocol import decode_body
@@ -284,6 +286,7 @@ def test_a_call_that_has_expired_is_logged(add, caplog):
 def test_the_call_decides_before_the_task_before_the_route_before_the_default(app, sent):
     app.conf.task_routes = {"by.*": {"queue": "routed", "priority": 3, "serializer": "yaml"}}
     app.conf.task_default_queue = "default"
+    app.conf.accept_content = ["application/json", "yaml"]
     by_route = app.task(lambda: None, name="by.route")
     by_task = app.task(lambda: None, name="by.task", queue="task", priority=5, serializer="json")
     by_nothing = app.task(lambda: None, name="nothing")
@@ -608,3 +611,35 @@ def test_after_a_fork_the_origin_is_the_childs(app, add, sent):
     names = os.read(read, 1000).decode().split()
 
     assert {name.partition("@")[0] for name in names} == {f"gen{pid}"}
+
+
+def test_an_id_or_a_countdown_of_the_wrong_kind_is_refused_at_the_call(app, add, sent):
+    for call in (add.apply_async, add.apply, lambda **said: app.send_task("proj.add", **said)):
+        with pytest.raises(TypeError, match=r"proj\.add: task_id must be a string, not 5"):
+            call(args=(1,), task_id=5)
+    with pytest.raises(TypeError, match="countdown must be seconds from now"):
+        add.apply_async((1,), countdown="soon")
+
+    assert sent(app) == []
+
+
+def test_a_serializer_that_its_own_workers_would_refuse_is_refused_at_the_call(app, add, sent):
+    words = r"proj\.add: serializer 'pickle' is not in accept_content, which is 'json'"
+    with pytest.raises(ContentDisallowed, match=words):
+        add.apply_async((1,), serializer="pickle")
+    assert sent(app) == []
+
+    app.conf.accept_content = ["json", "application/x-python-serialize"]
+    add.apply_async((1,), serializer="pickle")
+    assert len(sent(app)) == 1
+
+
+def test_a_lenient_app_warns_once_about_such_a_serializer(celery, sent):
+    task = celery.task(lambda: None, name="x")
+
+    with pytest.warns(UmbelWarning, match="not in accept_content") as said:
+        task.apply_async(serializer="pickle")
+    task.apply_async(serializer="pickle")  # a second warning would be an error
+
+    assert len(said) == 1
+    assert len(sent(celery)) == 2

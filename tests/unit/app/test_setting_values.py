@@ -9,8 +9,11 @@ from types import SimpleNamespace
 
 import pytest
 
+from umbel.app.config import Config
 from umbel.app.settings import SETTINGS
 from umbel.app.settings_table.censor import MASK, censored
+from umbel.exceptions import ImproperlyConfigured
+from umbel.message import serializers
 
 # Values ---------------------------------------------------------------------------------------------------
 
@@ -170,3 +173,17 @@ def test_the_message_about_a_wrong_url_tells_nothing_of_the_password(url):
     assert f"is 'redis://:{MASK}@host/0', " in str(refusal.value)
     assert "'pa'" not in str(refusal.value)
     assert "ss@" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("name", ["task_serializer", "result_serializer"])
+def test_a_misspelt_serializer_is_refused_when_it_is_read_and_may_be_registered_until_then(name):
+    conf = Config(strict=True)
+    conf[name] = "jsn"
+    with pytest.raises(ImproperlyConfigured, match="no such serializer; did you mean 'json'"):
+        _ = conf[name]
+
+    serializers.register("jsn", str, str, "application/x-jsn")
+    try:
+        assert conf[name] == "jsn"
+    finally:
+        serializers.unregister("jsn")

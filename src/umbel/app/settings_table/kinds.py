@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 import msgspec
 
+from umbel.message import serializers
 from umbel.spelling import nearest
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "ROUTES",
     "SCHEDULE",
     "SECONDS",
+    "SERIALIZER",
     "TEXT",
     "TLS",
     "WHOLE",
@@ -69,6 +71,8 @@ class Kind(msgspec.Struct, frozen=True):
     writes: str
     #: Returns the value to work with or raises ``ValueError``.
     convert: Callable[[Any], Any]
+    #: What is right may be made known after a program has set it: it is judged when it is read.
+    late: bool = False
 
 
 _TRUE = frozenset({"true", "yes", "on", "1", "t", "y"})
@@ -153,6 +157,14 @@ def _names(value: Any) -> Collection[str]:
     for name in value:
         _text(name)
     return value
+
+
+def _serializer(value: Any) -> str:
+    known = serializers.names()
+    if _text(value) not in known:
+        hint = nearest(value, known) or f"; known are {', '.join(known)}"
+        raise Refused(f"there is no such serializer{hint}")
+    return str(value)
 
 
 def _check_url(url: str) -> None:
@@ -298,6 +310,7 @@ SECONDS = Kind(
     _seconds,
 )
 TEXT = Kind("text", "a string", "str", "str", _text)
+SERIALIZER = Kind("serializer", "the name of a serializer", "str", "str", _serializer, late=True)
 BYTES = Kind("text", "a string or bytes", "str | bytes", "str | bytes", _instance(str, bytes))
 PATH = Kind("path", "a path", "str", "str | PathLike[str]", _path)
 CLASS = Kind(
@@ -351,7 +364,11 @@ DELIVERY_MODE = Kind(
     "mode", "1, 2, 'transient' or 'persistent'", "int | str", "int | str", _delivery_mode
 )
 RATE = Kind(
-    "rate", "a number of tasks per second, or text like '10/m'", "str | float", "str | float", _rate
+    "rate",
+    "a number of tasks per second, or text such as '10/s', '100/m' or '1000/h'",
+    "str | float",
+    "str | float",
+    _rate,
 )
 ADDRESS = Kind("address", "'host:port' or the path of a socket", "str", "str", _address)
 ANYTHING = Kind("anything", "anything", "Any", "Any", lambda value: value)

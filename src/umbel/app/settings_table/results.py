@@ -16,6 +16,7 @@ from umbel.app.settings_table.kinds import (
     MAPPING,
     NUMBER,
     SECONDS,
+    SERIALIZER,
     TEXT,
     TLS,
     WHOLE,
@@ -41,7 +42,7 @@ RESULTS = (
     ),
     Setting(
         "result_serializer",
-        TEXT,
+        SERIALIZER,
         "json",
         USED,
         "CELERY_RESULT_SERIALIZER",

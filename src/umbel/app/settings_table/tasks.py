@@ -16,6 +16,7 @@ from umbel.app.settings_table.kinds import (
     RATE,
     ROUTES,
     SECONDS,
+    SERIALIZER,
     TEXT,
     WHOLE,
     choice,
@@ -71,7 +72,7 @@ TASKS = (
     ),
     Setting(
         "task_serializer",
-        TEXT,
+        SERIALIZER,
         "json",
         USED,
         "CELERY_TASK_SERIALIZER",
