@@ -67,7 +67,7 @@ class Commands(click.Group):
         # What `run` was given as the app.
         given = ctx.obj
         if name not in COMMANDS and not name.startswith("-"):
-            ctx.fail(f"There is no command {name!r}{nearest(name, COMMANDS)}")
+            ctx.fail(f"No such command {name!r}{nearest(name, COMMANDS)}")
         ctx.obj = Invocation(given, **{key: ctx.params.get(key) for key in Invocation.FIELDS})
         return super().resolve_command(ctx, [name, *rest])
 

@@ -233,7 +233,7 @@ def test_a_misspelt_command_is_answered_with_the_nearest(umbel):
     code, _out, err = umbel("workr")
 
     assert code == 2
-    assert "There is no command 'workr'; did you mean 'worker'?" in err
+    assert "No such command 'workr'; did you mean 'worker'?" in err
 
 
 def test_a_directory_that_is_not_there_is_named(umbel):
