@@ -58,7 +58,7 @@ class Umbel:
         main: str | None = None,
         *,
         broker: Any = None,
-        backend: str | None = None,
+        backend: str | list[str] | None = None,
         include: Iterable[str] = (),
         config_source: Any = None,
         namespace: str | None = None,

@@ -28,7 +28,7 @@ class Celery(Umbel):
         self,
         main: str | None = None,
         loader: Any = None,  # noqa: ARG002
-        backend: str | None = None,
+        backend: str | list[str] | None = None,
         amqp: Any = None,  # noqa: ARG002
         events: Any = None,  # noqa: ARG002
         log: Any = None,  # noqa: ARG002

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from umbel.app.settings_check import level_of_the_program
+from umbel.app.settings_table.urls import urls_in
 from umbel.backends import registry as backends
 from umbel.backends.base import ResultBackend
 from umbel.brokers import registry as brokers
@@ -95,19 +96,18 @@ class Stores:
             return f"sqlite:///{quote(str(file))}"
         urls = [url.strip() for url in given.split(";")] if isinstance(given, str) else given
         if len(urls) > 1:
-            self._notice_others(setting, urls)
+            name = "broker_url" if given == self._app.conf.broker_url else setting
+            self._notice_others(name, urls, "broker")
         return urls[0]
 
-    def _notice_others(self, setting: str, urls: Sequence[str]) -> None:
+    def _notice_others(self, setting: str, urls: Sequence[str], noun: str) -> None:
         """Say it once, not once for each setting that falls back to the same one."""
-        conf = self._app.conf
-        name = "broker_url" if conf[setting] == conf.broker_url else setting
         noticed = len(self._noticed)
-        self._noticed.add(tuple(urls))
+        self._noticed.add((setting, *urls))
         if len(self._noticed) > noticed:
             warnings.warn(
-                f"only the first of the {len(urls)} URLs in {name} is used, "
-                f"{hide_password(urls[0])}: there is no failover from one broker to another",
+                f"only the first of the {len(urls)} URLs in {setting} is used, "
+                f"{hide_password(urls[0])}: there is no failover from one {noun} to another",
                 UmbelWarning,
                 stacklevel=level_of_the_program(),
             )
@@ -116,7 +116,10 @@ class Stores:
         conf = self._app.conf
         url = conf.result_backend
         if url is not None:
-            return None if url in _DISABLED else str(url)
+            urls = urls_in(url)
+            if len(urls) > 1:
+                self._notice_others("result_backend", urls, "result backend")
+            return None if urls[0] in _DISABLED else urls[0]
         url = self._url("broker_write_url")
         # A broker that cannot keep results, too, means that nobody asked for any.
         return url if scheme_of(url) in backends.KINDS.paths else None

@@ -326,3 +326,41 @@ def test_of_several_brokers_the_first_is_used_and_one_warning_says_so(join):
         "there is no failover from one broker to another"
     )
     assert first.display_url == second.display_url == "memory://one"
+
+
+@pytest.mark.parametrize("join", [list, tuple, ";".join, "; ".join])
+def test_of_several_result_backends_the_first_is_used_and_one_warning_says_so(join):
+    urls = join(["memory://:secret@one", "memory://two"])
+    app = Umbel(broker="memory://", backend=urls)
+
+    with pytest.warns(UmbelWarning) as said:
+        first, second = app.backend, app.open_backend()
+
+    [warning] = said
+    assert str(warning.message) == (
+        "only the first of the 2 URLs in result_backend is used, memory://:**@one: "
+        "there is no failover from one result backend to another"
+    )
+    assert first.display_url == second.display_url == "memory://:**@one"
+
+
+def test_a_semicolon_within_the_url_of_a_result_backend_separates_nothing():
+    app = Umbel(broker="memory://", backend="memory://one;driver=two")
+
+    assert app.backend.display_url == "memory://one;driver=two"
+
+
+@pytest.mark.parametrize("urls", ["memory://;memory://", ["memory://", "memory://"]])
+def test_several_brokers_are_not_complained_about_twice_when_they_are_the_result_backend_too(urls):
+    app = Umbel(broker=urls)
+
+    with pytest.warns(UmbelWarning, match="URLs in broker_url") as said:
+        assert (app.broker.display_url, app.backend.display_url) == ("memory://", "memory://")
+
+    assert len(said) == 1
+
+
+@pytest.mark.parametrize("value", [["memory://", "redis"], ["memory://", 5], ["redis://a:x"]])
+def test_each_of_several_result_backends_has_to_be_a_url(value):
+    with pytest.raises(ImproperlyConfigured, match="result_backend"):
+        Umbel(broker="memory://", backend=value).conf.result_backend  # noqa: B018 - reading checks

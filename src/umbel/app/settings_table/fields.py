@@ -133,7 +133,7 @@ class Fields:
         worker_pool_start_method: Slot[str, str | int | None]
         worker_proc_alive_timeout: Slot[float, float | str | timedelta | None]
         worker_state_db: Slot[str | None, str | PathLike[str] | None]
-        result_backend: Slot[str | type | None, str | type | None]
+        result_backend: Slot[str | list[str] | type | None, str | list[str] | type | None]
         result_serializer: Slot[str, str | None]
         result_expires: Slot[float | None, float | str | timedelta | None]
         result_extended: Slot[bool, bool | int | str | None]

@@ -13,11 +13,12 @@ import os
 from collections.abc import Callable, Collection, Mapping
 from datetime import timedelta, tzinfo
 from typing import Any
-from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 import msgspec
 
+from umbel.app.settings_table.refused import Refused
+from umbel.app.settings_table.urls import backend_url, broker_url
 from umbel.message import serializers
 from umbel.spelling import nearest
 
@@ -55,10 +56,6 @@ __all__ = [
 ]
 
 
-class Refused(ValueError):
-    """A value is not of its kind. The text, if any, is ours and tells more than the kind's ``expects``."""
-
-
 class Kind(msgspec.Struct, frozen=True):
     """A sort of value: what people write, what they read, and the way between."""
 
@@ -77,8 +74,6 @@ class Kind(msgspec.Struct, frozen=True):
 
 _TRUE = frozenset({"true", "yes", "on", "1", "t", "y"})
 _FALSE = frozenset({"false", "no", "off", "0", "f", "n", ""})
-#: Schemes whose addresses are host and port and nothing else, so that the port can be checked.
-_PLAIN_SCHEMES = frozenset({"redis", "rediss", "amqp", "amqps", "pyamqp"})
 _HIGHEST_PRIORITY = 255
 _LAST_PORT = 65535
 
@@ -165,44 +160,6 @@ def _serializer(value: Any) -> str:
         hint = nearest(value, known) or f"; known are {', '.join(known)}"
         raise Refused(f"there is no such serializer{hint}")
     return str(value)
-
-
-def _check_url(url: str) -> None:
-    if "://" not in url:
-        raise Refused(
-            "expected a URL such as redis://localhost:6379/0, with '://' after the scheme"
-        )
-    parts = urlsplit(url)
-    if parts.scheme not in _PLAIN_SCHEMES:
-        return
-    try:
-        parts.port  # noqa: B018 - reading it checks it
-    except ValueError:
-        # Without the cause: its text may quote a piece of the password.
-        raise Refused(
-            "its port is not a number from 0 to 65535 "
-            "(special characters in a password must be percent-encoded)"
-        ) from None
-
-
-def _broker(value: Any) -> str | list[str] | tuple[str, ...] | None:
-    urls = value.split(";") if isinstance(value, str) else value
-    if not isinstance(urls, list | tuple):
-        raise Refused
-    if value in ("", [], ()):
-        return None
-    for url in urls:
-        _check_url(_text(url))
-    result: str | list[str] | tuple[str, ...] = value
-    return result
-
-
-def _backend(value: Any) -> str | type | None:
-    if isinstance(value, type):
-        return value
-    if "://" in _text(value):
-        _check_url(value)
-    return value or None
 
 
 def _zone(value: Any) -> str | tzinfo:
@@ -343,9 +300,15 @@ BROKER = Kind(
     "a URL such as redis://localhost:6379/0, or a list of URLs",
     "str | list[str]",
     "str | list[str] | tuple[str, ...]",
-    _broker,
+    broker_url,
 )
-BACKEND = Kind("URL", "a URL, a name or a class", "str | type", "str | type", _backend)
+BACKEND = Kind(
+    "URL",
+    "a URL, a name, a class or a list of URLs",
+    "str | list[str] | type",
+    "str | list[str] | type",
+    backend_url,
+)
 TLS = Kind(
     "TLS",
     "True, False or a dict of TLS options",

@@ -38,7 +38,8 @@ RESULTS = (
         None,
         USED,
         "CELERY_RESULT_BACKEND",
-        "Where results are remembered: a URL. None: the embedded SQLite file.",
+        "Where results are remembered: a URL. None: where messages wait. Of several (a list, or with "
+        "`;` between them) only the first is used, with a warning.",
     ),
     Setting(
         "result_serializer",
