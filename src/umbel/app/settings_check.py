@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from umbel.app.settings import near_miss, suggestion
+from umbel.app.settings_table.refused import Unsupported
 from umbel.app.settings_table.setting import ACCEPTED, USED, Setting
 from umbel.exceptions import ImproperlyConfigured, UmbelWarning, UnknownSetting
 from umbel.spelling import nearest
@@ -69,6 +70,9 @@ class Checker:
         try:
             value = setting.convert(given.raw)
         except ValueError as error:
+            if isinstance(error, Unsupported) and not self.strict:
+                self.warn(setting.name, f"{where} {error}. {setting.default!r} is used")
+                return setting.default
             if setting.status == USED:
                 raise ImproperlyConfigured(f"{where} {error}") from None
             self.warn(setting.name, f"{where} {error}; it has no effect in any case: {setting.why}")

@@ -9,7 +9,7 @@ import warnings
 
 import pytest
 
-from umbel import Umbel
+from umbel import Celery, Umbel
 from umbel.app.config import Config
 from umbel.app.settings import ENVIRONMENT, SETTINGS
 from umbel.app.settings_table.setting import ACCEPTED
@@ -364,3 +364,36 @@ def test_several_brokers_are_not_complained_about_twice_when_they_are_the_result
 def test_each_of_several_result_backends_has_to_be_a_url(value):
     with pytest.raises(ImproperlyConfigured, match="result_backend"):
         Umbel(broker="memory://", backend=value).conf.result_backend  # noqa: B018 - reading checks
+
+
+@pytest.mark.parametrize("written", [1, "1"])
+def test_the_old_message_protocol_is_refused_because_it_is_read_but_not_written(written):
+    with pytest.raises(ImproperlyConfigured) as refused:
+        Umbel(broker="memory://", task_protocol=written)
+
+    assert str(refused.value) == (
+        f"task_protocol is {written!r}, "
+        "but messages are written in protocol 2 only; protocol 1 is read"
+    )
+
+
+def test_the_lenient_app_warns_once_of_the_old_message_protocol_and_writes_the_new_one():
+    app = Celery(broker="memory://")
+    app.config_from_object({"CELERY_TASK_PROTOCOL": 1})
+
+    with pytest.warns(UmbelWarning) as said:
+        read = app.conf.task_protocol
+    app.conf.task_protocol = 1
+
+    assert (read, app.conf.task_protocol) == (2, 2)
+    [warning] = said
+    assert str(warning.message) == (
+        "task_protocol (CELERY_TASK_PROTOCOL in a dict) is 1, "
+        "but messages are written in protocol 2 only; protocol 1 is read. 2 is used"
+    )
+
+
+def test_a_message_protocol_that_nobody_knows_is_refused_by_both_apps():
+    for app in (Umbel, Celery):
+        with pytest.raises(ImproperlyConfigured, match="task_protocol is 3, expected 2"):
+            app(broker="memory://", task_protocol=3)

@@ -48,16 +48,16 @@ def test_a_setting_that_nobody_gave_has_its_default(conf):
 def test_a_setting_is_set_as_attribute_as_item_and_by_update(conf):
     conf.task_time_limit = timedelta(minutes=1)
     conf["task_soft_time_limit"] = "30"
-    conf.update({"task_protocol": 1}, result_extended="yes")
+    conf.update({"task_max_deliveries": 1}, result_extended="yes")
 
     assert conf.task_time_limit == 60.0
     assert conf.task_soft_time_limit == 30.0
-    assert conf.task_protocol == 1
+    assert conf.task_max_deliveries == 1
     assert conf.result_extended is True
     assert conf.changes == {
         "task_time_limit": 60.0,
         "task_soft_time_limit": 30.0,
-        "task_protocol": 1,
+        "task_max_deliveries": 1,
         "result_extended": True,
     }
     assert conf.origin("task_time_limit") == "app.conf"
@@ -100,14 +100,18 @@ def test_none_is_the_same_as_not_given_where_it_is_no_value(conf):
 
 
 def test_what_was_set_can_be_taken_back(conf):
-    conf.update(task_serializer="yaml", task_protocol=1, result_extended=True)
+    conf.update(task_serializer="yaml", task_max_deliveries=1, result_extended=True)
 
     del conf.task_serializer
-    del conf["task_protocol"]
+    del conf["task_max_deliveries"]
     assert conf.pop("CELERY_RESULT_EXTENDED") is True
     assert conf.pop("result_extended", None) is None
 
-    assert (conf.task_serializer, conf.task_protocol, conf.result_extended) == ("json", 2, False)
+    assert (conf.task_serializer, conf.task_max_deliveries, conf.result_extended) == (
+        "json",
+        3,
+        False,
+    )
     with pytest.raises(AttributeError):
         del conf.task_serializer
     with pytest.raises(KeyError):
@@ -170,26 +174,26 @@ def test_it_can_be_compared_and_kept_in_sets_as_an_object(conf):
 
 
 def test_a_patch_of_the_standard_library_puts_everything_back(conf):
-    conf.task_protocol = 1
+    conf.task_max_deliveries = 1
 
     with mock.patch.dict(conf, {"task_always_eager": True}):
         assert conf.task_always_eager is True
     with mock.patch.object(conf, "result_extended", True):
         assert conf.result_extended is True
 
-    assert conf.changes == {"task_protocol": 1}
+    assert conf.changes == {"task_max_deliveries": 1}
     assert conf.task_always_eager is False
     assert conf.result_extended is False
 
 
 def test_a_copy_is_changed_apart(conf):
     conf.add_source({"result_extended": True})
-    conf.task_protocol = 1
+    conf.task_max_deliveries = 1
     other = conf.copy()
 
-    other.task_protocol = 2
+    other.task_max_deliveries = 2
 
-    assert (conf.task_protocol, other.task_protocol) == (1, 2)
+    assert (conf.task_max_deliveries, other.task_max_deliveries) == (1, 2)
     assert other.result_extended is True
 
 
@@ -217,29 +221,33 @@ def test_what_is_set_wins_over_environment_over_arguments_over_sources_over_defa
 
 
 def test_the_newest_source_wins_and_the_older_ones_fill_its_gaps(conf):
-    conf.add_source({"task_serializer": "yaml", "task_protocol": 1})
+    conf.add_source({"task_serializer": "yaml", "task_max_deliveries": 1})
     conf.add_source({"task_serializer": "pickle"})
 
-    assert (conf.task_serializer, conf.task_protocol) == ("pickle", 1)
+    assert (conf.task_serializer, conf.task_max_deliveries) == ("pickle", 1)
 
 
 def test_added_defaults_stand_between_sources_and_the_table(conf):
-    conf.add_defaults({"task_serializer": "yaml", "task_protocol": 1})
-    conf.add_defaults(lambda: {"task_protocol": 2, "result_extended": True})
+    conf.add_defaults({"task_serializer": "yaml", "task_max_deliveries": 1})
+    conf.add_defaults(lambda: {"task_max_deliveries": 2, "result_extended": True})
     conf.add_source({"task_serializer": "pickle"})
 
-    assert (conf.task_serializer, conf.task_protocol, conf.result_extended) == ("pickle", 2, True)
+    assert (conf.task_serializer, conf.task_max_deliveries, conf.result_extended) == (
+        "pickle",
+        2,
+        True,
+    )
     assert conf.origin("result_extended") == "app.add_defaults"
 
 
 def test_a_function_of_defaults_is_called_when_a_setting_is_first_read(conf):
     calls = []
-    conf.add_defaults(lambda: calls.append(1) or {"task_protocol": 1})
+    conf.add_defaults(lambda: calls.append(1) or {"task_max_deliveries": 1})
 
     assert calls == []
-    assert conf.task_protocol == 1
+    assert conf.task_max_deliveries == 1
     conf.invalidate()
-    assert conf.task_protocol == 1
+    assert conf.task_max_deliveries == 1
     assert calls == [1]
 
 
@@ -316,7 +324,7 @@ def test_readers_in_other_threads_never_keep_an_old_value():
     def read():
         while not stop.is_set():
             try:
-                assert isinstance(conf.task_protocol, int)
+                assert isinstance(conf.task_max_deliveries, int)
             except BaseException as error:
                 errors.append(error)
                 raise
@@ -328,15 +336,15 @@ def test_readers_in_other_threads_never_keep_an_old_value():
         for number in range(500):
             conf.worker_concurrency = number
             assert conf.worker_concurrency == number
-            conf.task_protocol = number % 2 + 1
-            assert conf.task_protocol == number % 2 + 1
+            conf.task_max_deliveries = number % 2 + 1
+            assert conf.task_max_deliveries == number % 2 + 1
     finally:
         stop.set()
         for reader in readers:
             reader.join()
 
     assert errors == []
-    assert conf.task_protocol == 2
+    assert conf.task_max_deliveries == 2
 
 
 # Typing -------------------------------------------------------------------------------------------------------

@@ -165,18 +165,18 @@ def test_an_unknown_option_is_refused_by_a_strict_app_and_may_be_a_slip_in_a_len
 
 def test_the_table_shows_what_is_set_and_hides_passwords(conf):
     conf.add_source({"result_backend": "redis://:secret@host/1"})
-    conf.update(broker_url="redis://user:secret@host/0", task_protocol=1)
+    conf.update(broker_url="redis://user:secret@host/0", task_max_deliveries=1)
 
     assert conf.table() == {
         "broker_url": "redis://user:********@host/0",
-        "task_protocol": 1,
+        "task_max_deliveries": 1,
         "result_backend": "redis://:********@host/1",
     }
     assert conf.table(censored=False)["result_backend"] == "redis://:secret@host/1"
     assert set(conf.table(with_defaults=True)) == set(SETTINGS)
     assert conf.without_defaults()["broker_url"] == "redis://user:secret@host/0"
     assert "secret" not in conf.humanize()
-    assert "task_protocol: 1" in conf.humanize().splitlines()
+    assert "task_max_deliveries: 1" in conf.humanize().splitlines()
     assert "task_serializer: 'json'" in conf.humanize(with_defaults=True).splitlines()
     assert "secret" not in repr(conf)
 

@@ -100,15 +100,15 @@ def test_a_path_is_imported_when_a_setting_is_first_read(conf, modules):
 
 
 def test_a_path_may_lead_to_an_object_inside_a_module(conf, modules):
-    modules("proj_b", "class Config:\n    task_serializer = 'yaml'\n    task_protocol = 1\n")
+    modules("proj_b", "class Config:\n    task_serializer = 'yaml'\n    task_max_deliveries = 1\n")
     conf.add_source("proj_b:Config")
     assert conf.task_serializer == "yaml"
 
     other = Config(strict=True)
     other.add_source("proj_b.Config")
 
-    assert other.task_protocol == 1
-    assert other.origin("task_protocol") == "class proj_b.Config"
+    assert other.task_max_deliveries == 1
+    assert other.origin("task_max_deliveries") == "class proj_b.Config"
 
 
 def test_a_module_in_the_current_directory_is_found(conf, tmp_path, monkeypatch):
@@ -148,12 +148,12 @@ def test_a_silent_source_that_exists_but_fails_is_an_error_all_the_same(conf, mo
 
 
 def test_a_settings_module_may_read_the_configuration_that_it_is_part_of(conf, modules):
-    conf.add_source({"task_protocol": 1})
+    conf.add_source({"task_max_deliveries": 1})
     modules(
         "proj_d", "import proj_d_app\ntask_serializer = 'yaml' if proj_d_app.seen == 1 else 'json'"
     )
     app = types.ModuleType("proj_d_app")
-    app.__getattr__ = lambda name: conf.task_protocol if name == "seen" else None
+    app.__getattr__ = lambda name: conf.task_max_deliveries if name == "seen" else None
     sys.modules["proj_d_app"] = app
     try:
         conf.add_source("proj_d")
@@ -161,7 +161,7 @@ def test_a_settings_module_may_read_the_configuration_that_it_is_part_of(conf, m
 
         assert conf.task_serializer in {"yaml", "json"}
         assert conf.result_extended is True
-        assert conf.task_protocol == 1
+        assert conf.task_max_deliveries == 1
     finally:
         del sys.modules["proj_d_app"]
 
@@ -205,11 +205,15 @@ def test_with_the_namespace_celery_names_have_the_prefix(conf):
 
 def test_old_names_and_bare_names_are_read_under_a_namespace_too(conf):
     conf.add_source(
-        {"BROKER_URL": "memory://", "CELERYD_CONCURRENCY": 3, "task_protocol": 1},
+        {"BROKER_URL": "memory://", "CELERYD_CONCURRENCY": 3, "task_max_deliveries": 1},
         namespace="CELERY",
     )
 
-    assert (conf.broker_url, conf.worker_concurrency, conf.task_protocol) == ("memory://", 3, 1)
+    assert (conf.broker_url, conf.worker_concurrency, conf.task_max_deliveries) == (
+        "memory://",
+        3,
+        1,
+    )
 
 
 def test_the_umbel_prefix_is_read_with_the_namespace_celery_and_wins(conf):
@@ -227,23 +231,27 @@ def test_the_umbel_prefix_is_read_with_the_namespace_celery_and_wins(conf):
 
 
 def test_the_namespace_umbel_has_no_old_names(strict):
-    strict.add_source({"UMBEL_TASK_PROTOCOL": 1, "BROKER_URL": "redis://other"}, namespace="UMBEL")
+    strict.add_source(
+        {"UMBEL_TASK_MAX_DELIVERIES": 1, "BROKER_URL": "redis://other"}, namespace="UMBEL"
+    )
 
-    assert strict.task_protocol == 1
+    assert strict.task_max_deliveries == 1
     assert strict.broker_url is None
 
 
 @pytest.mark.parametrize("namespace", ["PROJ", "PROJ_"])
 def test_a_namespace_may_be_any_word(conf, namespace):
-    conf.add_source({"PROJ_TASK_PROTOCOL": 1}, namespace=namespace)
+    conf.add_source({"PROJ_TASK_MAX_DELIVERIES": 1}, namespace=namespace)
 
-    assert conf.task_protocol == 1
+    assert conf.task_max_deliveries == 1
 
 
 def test_a_namespace_of_lower_case_has_names_of_lower_case(conf):
-    conf.add_source({"celery_task_protocol": 1, "umbel_publish_timeout": 1}, namespace="celery")
+    conf.add_source(
+        {"celery_task_max_deliveries": 1, "umbel_publish_timeout": 1}, namespace="celery"
+    )
 
-    assert (conf.task_protocol, conf.publish_timeout) == (1, 1.0)
+    assert (conf.task_max_deliveries, conf.publish_timeout) == (1, 1.0)
 
 
 def test_old_and_new_names_may_stand_side_by_side(conf):
@@ -270,7 +278,7 @@ def test_names_of_other_packages_are_left_alone(strict):
     )
 
     assert strict.s3_bucket is None
-    assert strict.task_protocol == 2
+    assert strict.task_max_deliveries == 3
     with pytest.raises(UnknownSetting):
         _ = strict.FEEDS_QUEUE
 
@@ -290,7 +298,7 @@ def test_a_lenient_app_reads_a_dict_full_of_foreign_keys_without_a_word():
     )
     conf.update({"SERVER_NAME": "host", "LOG_LEVEL": "DEBUG"})
 
-    assert conf.task_protocol == 2
+    assert conf.task_max_deliveries == 3
     assert conf["SQLALCHEMY_ECHO"] is True
 
 
@@ -326,12 +334,14 @@ def test_an_unsuitable_value_that_appears_later_is_refused_when_it_is_read(conf)
 
 def test_the_settings_of_django_are_a_source(conf):
     settings = LazySettings()
-    settings.configure(CELERY_TASK_PROTOCOL=1, TIME_ZONE="Asia/Shanghai", CELERYBEAT_ANYTHING=1)
+    settings.configure(
+        CELERY_TASK_MAX_DELIVERIES=1, TIME_ZONE="Asia/Shanghai", CELERYBEAT_ANYTHING=1
+    )
     conf.add_source(settings, namespace="CELERY")
 
-    assert conf.task_protocol == 1
+    assert conf.task_max_deliveries == 1
     assert conf.timezone == "Asia/Shanghai"
-    assert conf.origin("task_protocol") == "Django's settings"
+    assert conf.origin("task_max_deliveries") == "Django's settings"
 
 
 DJANGO = """

@@ -44,7 +44,7 @@ from umbel.message import serializers
         ("imports", "proj.tasks", ("proj.tasks",)),
         ("imports", "proj.tasks, proj.more", ("proj.tasks", "proj.more")),
         ("accept_content", {"json", "pickle"}, {"json", "pickle"}),
-        ("task_protocol", "1", 1),
+        ("task_protocol", "2", 2),
         ("broker_url", "", None),
         ("broker_url", "redis://a:1;redis://b:2", "redis://a:1;redis://b:2"),
         ("broker_url", ["redis://a:1", "redis://b:2"], ["redis://a:1", "redis://b:2"]),

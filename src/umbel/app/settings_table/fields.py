@@ -65,7 +65,7 @@ class Fields:
         task_default_priority: Slot[int | None, int | str | None]
         task_serializer: Slot[str, str | None]
         task_compression: Slot[str | None, str | None]
-        task_protocol: Slot[int, str | int | None]
+        task_protocol: Slot[int, int | str | None]
         task_publish_retry: Slot[bool, bool | int | str | None]
         task_publish_retry_policy: Slot[dict[str, Any], Mapping[str, Any] | None]
         task_annotations: Slot[Any, Any]

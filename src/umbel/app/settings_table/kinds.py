@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 import msgspec
 
-from umbel.app.settings_table.refused import Refused
+from umbel.app.settings_table.refused import Refused, Unsupported
 from umbel.app.settings_table.urls import backend_url, broker_url
 from umbel.message import serializers
 from umbel.spelling import nearest
@@ -40,6 +40,7 @@ __all__ = [
     "NUMBER",
     "PATH",
     "PRIORITY",
+    "PROTOCOL",
     "QUEUES",
     "RATE",
     "ROUTES",
@@ -252,12 +253,20 @@ def choice(*words: str | int) -> Kind:
     return Kind(expects.replace("'", ""), expects, reads, "str | int", convert)
 
 
+def _protocol(value: Any) -> int:
+    number = _within(1, 2)(value)
+    if number == 1:
+        raise Unsupported("but messages are written in protocol 2 only; protocol 1 is read")
+    return number
+
+
 FLAG = Kind("flag", "True or False", "bool", "bool | int | str", _flag)
 INTEGER = Kind("integer", "a whole number", "int", "int | str", _integer)
 WHOLE = Kind("integer", "a whole number, 0 or more", "int", "int | str", _within(0))
 PRIORITY = Kind(
     "priority", "a whole number from 0 to 255", "int", "int | str", _within(0, _HIGHEST_PRIORITY)
 )
+PROTOCOL = Kind("2", "2", "int", "int | str", _protocol)
 NUMBER = Kind("number", "a number", "float", "float | str", _number)
 SECONDS = Kind(
     "seconds",

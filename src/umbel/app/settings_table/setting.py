@@ -12,7 +12,8 @@ from typing import Any, Literal
 import msgspec
 
 from umbel.app.settings_table.censor import MASK, censored
-from umbel.app.settings_table.kinds import Kind, Refused
+from umbel.app.settings_table.kinds import Kind
+from umbel.app.settings_table.refused import Refused, Unsupported
 
 __all__ = ["ACCEPTED", "SAME", "USED", "Setting", "Status"]
 
@@ -63,13 +64,14 @@ class Setting(msgspec.Struct, frozen=True):
         return bool(censored(self.name, "shown") == MASK)
 
     def convert(self, value: Any) -> Any:
-        """The value to work with. Raises ``ValueError`` with the reason."""
+        """The value to work with. Raises ``ValueError`` with the reason; ``Unsupported`` is one."""
         if value is None and self.optional:
             return None
         try:
             return self.kind.convert(value)
         except (ValueError, OverflowError) as error:
-            raise ValueError(self._complaint(value, error)) from None
+            kind = Unsupported if isinstance(error, Unsupported) else ValueError
+            raise kind(self._complaint(value, error)) from None
 
     def _complaint(self, value: Any, error: Exception) -> str:
         shown = repr(censored(self.name, value))

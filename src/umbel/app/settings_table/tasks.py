@@ -12,6 +12,7 @@ from umbel.app.settings_table.kinds import (
     FLAG,
     MAPPING,
     PRIORITY,
+    PROTOCOL,
     QUEUES,
     RATE,
     ROUTES,
@@ -19,7 +20,6 @@ from umbel.app.settings_table.kinds import (
     SERIALIZER,
     TEXT,
     WHOLE,
-    choice,
 )
 from umbel.app.settings_table.options import PUBLISH_RETRY
 from umbel.app.settings_table.setting import ACCEPTED, USED, Setting
@@ -88,11 +88,12 @@ TASKS = (
     ),
     Setting(
         "task_protocol",
-        choice(1, 2),
+        PROTOCOL,
         2,
         USED,
         "CELERY_TASK_PROTOCOL",
-        "Version of Celery's message format.",
+        "Version of Celery's message format that is sent. Messages of version 1 are read, but not "
+        "sent: `Umbel(…)` refuses 1, `Celery(…)` warns and sends 2.",
     ),
     Setting(
         "task_publish_retry",
