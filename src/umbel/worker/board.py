@@ -19,10 +19,11 @@ _READY = struct.Struct("=B")
 _RUN_AT = _ID.size
 _LIMIT_AT = _RUN_AT + _RUN.size
 _READY_AT = _LIMIT_AT + _LIMIT.size
-_IDLE_AT = _READY_AT + _READY.size
+_REST_AT = _READY_AT + _READY.size
 _ACKNOWLEDGED = struct.Struct("=H98s")  # task id
-_ACKNOWLEDGED_AT = _IDLE_AT + _READY.size
+_ACKNOWLEDGED_AT = _REST_AT + _READY.size
 _SIZE = 512
+_AWAKE, _ASLEEP, _WATCHING = range(3)
 _LONGEST_ID = 126
 _LONGEST_TASK_ID = 98
 
@@ -124,15 +125,26 @@ class Slot:
         """Whether the process takes messages."""
         return bool(_READY.unpack_from(self._memory, self._base + _READY_AT)[0])
 
-    def rest(self, idle: bool) -> None:
-        """Say whether this process waits for messages with nothing to do."""
-        self._memory[self._base + _IDLE_AT] = idle
+    def rest(self) -> bool:
+        """This process has nothing to do. True: it is the one that watches for messages. (Now and
+        then two of them are told so; the next message mends it.)"""
+        # Lying down comes before looking, and rising before looking too: so there is never one who
+        # sleeps because another watches, who works because nobody sleeps.
+        self._memory[self._base + _REST_AT] = _ASLEEP
+        if self._others(_WATCHING):
+            return False
+        self._memory[self._base + _REST_AT] = _WATCHING
+        return True
 
-    @property
-    def first(self) -> bool:
-        """Whether no process in an earlier place is idle, too."""
-        memory = self._memory
-        return not any(memory[index * _SIZE + _IDLE_AT] for index in range(self._index))
+    def rise(self) -> bool:
+        """This process has something to do. True: others sleep, and somebody should watch."""
+        self._memory[self._base + _REST_AT] = _AWAKE
+        return self._others(_ASLEEP)
+
+    def _others(self, state: int) -> bool:
+        memory, own = self._memory, self._base + _REST_AT
+        places = range(_REST_AT, len(memory), _SIZE)
+        return any(memory[place] == state for place in places if place != own)
 
     def clear(self) -> None:
         """Forget everything: a new process takes this place."""

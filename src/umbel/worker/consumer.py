@@ -1,10 +1,9 @@
 """The loop that moves messages between the broker and the slots; one loop for every pool.
 
-    turn:  settle what ended and take what there is room for  (one round trip)
-           look at each delivery: refuse it, park it, or submit it
-           rest until a slot has news, a message may be there, or the supervisor speaks
-
-It runs beside user code, never under it, except with the solo pool, where a job runs in the turn.
+turn:  settle what ended and take what there is room for  (one round trip)
+       look at each delivery: refuse it, park it, or submit it
+       run what was submitted, with pools that have no threads of their own
+       rest until a slot has news, a message may be there, or the supervisor speaks
 """
 
 from __future__ import annotations
@@ -34,11 +33,13 @@ from umbel.events.types import (
 )
 from umbel.exceptions import OperationalError
 from umbel.message.tracebacks import one_line
+from umbel.worker.aftermath import Aftermath
 from umbel.worker.batch import AHEAD, BatchSize
 from umbel.worker.control import Control
 from umbel.worker.job import Job
 from umbel.worker.outage import Outage
 from umbel.worker.pools.base import Pool
+from umbel.worker.sleep import Sleep
 from umbel.worker.waker import Waker, readable
 
 __all__ = ["ConsumerLoop"]
@@ -51,13 +52,11 @@ SETTLE_WITHIN = 0.02
 GIVE_BACK_AFTER = 1.0
 #: Seconds between looks for parked messages, and at whether the supervisor still lives.
 LOOK_EVERY = 1.0
-#: Seconds for which an idle process lets another one of the same worker go first.
-STEP_BACK = 0.002
 
 
 class ConsumerLoop:
-    """One process's share of the queues. ``acknowledge`` may be called from slots; the rest
-    belongs to the thread that calls ``run``."""
+    """One process's share of the queues. ``acknowledge`` may be called from slots, ``tend`` by the
+    guardian; the rest belongs to the thread that calls ``run``."""
 
     def __init__(
         self,
@@ -73,6 +72,7 @@ class ConsumerLoop:
         emitter: Emitter,
         make_job: Callable[[Delivery], Job],
         max_jobs: int | None = None,
+        watch: Callable[[], None] | None = None,
     ) -> None:
         self.broker = broker
         self.records = records
@@ -85,13 +85,17 @@ class ConsumerLoop:
         self.emitter = emitter
         self.make_job = make_job
         self.max_jobs = max_jobs
+        #: Called before jobs run in this thread that others will wait for.
+        self._watch = watch
+        #: Held by this thread, except while it runs jobs and somebody watches over it.
+        self._lock = threading.RLock()
         self.consumer: Consumer
         self.waker = Waker()
+        self.sleep = Sleep(control, self.waker)
         self.outage = Outage(broker.display_url, getattr(records, "display_url", ""), control)
         #: Settlements not yet accepted by the broker.
         self._ended: deque[Settlement] = deque()
-        #: What remains of jobs whose loan ended before they ran.
-        self._aftermath: deque[Settlement] = deque()
+        self.aftermath = Aftermath(broker, records)
         self._urgent: deque[_Acknowledgement] = deque()
         self._submitted = 0
         self._finished = 0
@@ -109,10 +113,11 @@ class ConsumerLoop:
         """Until drained: then every loan is settled or given back."""
         self._thread = threading.get_ident()
         self.pool.start(self._done)
-        if self._open():
-            while not self._drained():
-                self._turn()
-            self._close()
+        with self._lock:
+            if self._open():
+                while not self._drained():
+                    self._turn()
+                self._close()
         self.pool.stop()
 
     def acknowledge(self, delivery: Delivery) -> bool:
@@ -120,8 +125,9 @@ class ConsumerLoop:
         wish = _Acknowledgement(Settlement(delivery=delivery, verdict=Verdict.ACK))
         self._urgent.append(wish)
         if threading.get_ident() == self._thread:
-            while not wish.answered.is_set():
-                self._exchange([], 0)
+            with self._lock:
+                while not wish.answered.is_set():
+                    self._exchange([], 0)
         else:
             self.waker.set()
             wish.answered.wait()
@@ -153,19 +159,44 @@ class ConsumerLoop:
         if not self._run_inline():
             self._rest()
         self._obey()
-        if self.control.draining or self.pool.longest() > GIVE_BACK_AFTER:
-            self._give_back()
+        self._give_back_late()
 
     def _run_inline(self) -> bool:
-        """With the solo pool, run jobs here until something should be settled; True: some wait."""
+        """With pools that have no threads, run jobs here until something should be settled; True:
+        some wait."""
+        waiting = self.pool.waiting()
+        if not waiting:
+            return False
+        if self._watch is None:
+            return self._run_waiting()
+        if waiting + self._pending() > 1:
+            self._watch()
+        self._lock.release()
+        try:
+            return self._run_waiting()
+        finally:
+            self._lock.acquire()
+
+    def _run_waiting(self) -> bool:
         began = time.monotonic()
         while self.pool.run_next():
-            elapsed = time.monotonic() - began
-            if elapsed > GIVE_BACK_AFTER:
-                self._give_back()
-            if elapsed > SETTLE_WITHIN:
+            if time.monotonic() - began > SETTLE_WITHIN:
                 return True
         return False
+
+    def tend(self) -> bool:
+        """While a job keeps this loop's thread busy, from another one: settle what ended before it,
+        give back what waits behind it, obey. True: something may wait again soon."""
+        with self._lock:
+            if not self.pool.longest():
+                return False
+            self._obey()
+            self._give_back_late()
+            if self._pending():
+                ended = self._take_ended()
+                self._settle_aftermath()
+                self._exchange(ended, 0)
+            return bool(self.pool.waiting() + self._pending())
 
     def abandon(self) -> None:
         """Leave at once; what was not settled goes back to its queue."""
@@ -250,25 +281,18 @@ class ConsumerLoop:
             self.outage.lost(error)
 
     def _settle_aftermath(self) -> None:
-        while self._aftermath:
-            settlement = self._aftermath[0]
-            try:
-                if settlement.record is not None and self.records is not None:
-                    self.records.store_many([settlement.record])
-                if settlement.publish:
-                    self.broker.publish(settlement.publish)
-            except OperationalError as error:
-                self.outage.lost(error)
-                return
-            self._aftermath.popleft()
-            self._finished += 1
+        try:
+            while self.aftermath.settle_next():
+                self._finished += 1
+        except OperationalError as error:
+            self.outage.lost(error)
 
     # Slots ----------------------------------------------------------------------------------------
 
     def _done(self, job: Job, settlement: Settlement) -> None:
         self.batch.observe(job.runtime)
         self._ran += 1
-        (self._aftermath if job.acknowledged else self._ended).append(settlement)
+        (self.aftermath.add if job.acknowledged else self._ended.append)(settlement)
         if self._wake_at and self._pending() >= self._wake_at:
             self._wake_at = 0
             self.waker.set()
@@ -288,7 +312,9 @@ class ConsumerLoop:
             target = min(target, self.max_jobs - self._ran)
         return target - held if held <= target // 2 else 0
 
-    def _give_back(self) -> None:
+    def _give_back_late(self) -> None:
+        if not self._draining and self.pool.longest() <= GIVE_BACK_AFTER:
+            return
         for job in self.pool.withdraw():
             self._ended.append(Settlement(delivery=job.delivery, verdict=Verdict.RELEASE))
 
@@ -303,28 +329,20 @@ class ConsumerLoop:
         quick = self._pending() or held > self.pool.slots
         timeout = SETTLE_WITHIN if quick else LOOK_EVERY
         if held < self.pool.slots and not self._draining:
-            self._wait_for_messages(timeout)
+            self.sleep.until(timeout, self._watch_broker)
         else:
             readable((self.waker.fd, self.control.fd), timeout)
         self._wake_at = 0
         self.waker.clear()
 
-    def _wait_for_messages(self, timeout: float) -> None:
-        slot, fds = self.control.slot, (self.waker.fd, self.control.fd)
-        slot.rest(True)
+    def _watch_broker(self, timeout: float, fds: tuple[int, ...]) -> None:
         try:
             self.consumer.wait(timeout, fds)
         except OperationalError as error:
             self.outage.lost(error)
-        # A single message wakes every idle process. All but one let that one go first: mostly it
-        # takes what there is, and the others need not ask.
-        first = slot.first
-        slot.rest(False)
-        if not first:
-            readable(fds, STEP_BACK)
 
     def _pending(self) -> int:
-        return len(self._ended) + len(self._aftermath)
+        return len(self._ended) + len(self.aftermath)
 
     def _obey(self) -> None:
         self.control.read()

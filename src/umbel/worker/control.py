@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from umbel.worker.bell import Bell
 from umbel.worker.board import Slot
 
 __all__ = ["DRAIN", "Control"]
@@ -13,10 +14,12 @@ DRAIN = b"d"
 
 
 class Control:
-    """``fd`` is None where no supervisor exists (solo): then ``drain`` is called directly."""
+    """``fd`` is None where no supervisor exists (solo): then ``drain`` is called directly, and
+    there are no other processes for a ``bell`` to wake."""
 
-    def __init__(self, slot: Slot, fd: int | None = None) -> None:
+    def __init__(self, slot: Slot, fd: int | None = None, bell: Bell | None = None) -> None:
         self.slot = slot
+        self.bell = bell
         self._own_end: int | None = None
         if fd is None:
             fd, self._own_end = os.pipe()

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
-import threading
 import uuid
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -18,6 +16,7 @@ from umbel.worker.board import Slot
 from umbel.worker.consumer import ConsumerLoop
 from umbel.worker.control import Control
 from umbel.worker.execution import Pipeline
+from umbel.worker.guardian import Guardian
 from umbel.worker.job import Job
 from umbel.worker.log import name_log_lines
 from umbel.worker.middleware.acknowledgement import EarlyAcknowledgement
@@ -31,8 +30,7 @@ from umbel.worker.middleware.retry import RetryOutcome
 from umbel.worker.middleware.time_limit import HardTimeLimit, SoftTimeLimit
 from umbel.worker.middleware.tracking import Tracking
 from umbel.worker.options import WorkerOptions
-from umbel.worker.pools.main_thread import MainThreadPool
-from umbel.worker.pools.solo import SoloPool
+from umbel.worker.pools.inline import InlinePool
 
 if TYPE_CHECKING:
     from umbel.app.task import Task
@@ -54,7 +52,7 @@ class WorkerProcess:
         self.alarm = Alarm()
         pipeline = Pipeline(self._middlewares(), options.node, options.accept)
         solo = options.pool == "solo"
-        self.pool = SoloPool(pipeline, slot) if solo else MainThreadPool(pipeline, slot)
+        self.pool = InlinePool(pipeline, slot)
         self.loop = ConsumerLoop(
             broker=self.broker,
             records=self.backend,
@@ -62,24 +60,24 @@ class WorkerProcess:
             consumer_id=f"{options.node}/{os.getpid()}/{uuid.uuid4().hex[:12]}",
             tasks=options.tasks,
             pool=self.pool,
-            # In the solo pool nothing is settled while a job runs, so nothing is taken ahead.
+            # Without a guardian nothing is settled while a job runs, so nothing is taken ahead.
             batch=BatchSize(self.pool.slots, 1 if solo else options.prefetch),
             control=control,
             emitter=emitter,
             make_job=JobMaker(options.tasks).make,
             max_jobs=options.max_jobs_per_child,
+            watch=None if solo else self._watch,
         )
+        self.guardian = None if solo else Guardian(self.loop)
 
     def run(self) -> None:
         """Work until told to leave. Belongs to the main thread."""
         self.alarm.install()
-        if isinstance(self.pool, SoloPool):
-            self.loop.run()
-        else:
-            consumer = threading.Thread(target=self._consume, name="umbel-consumer", daemon=True)
-            consumer.start()
-            self.pool.run()
-            consumer.join()
+        if self.guardian is not None:
+            self.guardian.start()
+        self.loop.run()
+        if self.guardian is not None:
+            self.guardian.stop()
         self.close()
 
     def abandon(self) -> None:
@@ -93,13 +91,9 @@ class WorkerProcess:
         if self.backend is not None:
             self.backend.close()
 
-    def _consume(self) -> None:
-        try:
-            self.loop.run()
-        except BaseException:  # noqa: BLE001 - the end of the process, whatever it was
-            # Without its loop the process is of no use: let the supervisor make another.
-            sys.excepthook(*sys.exc_info())
-            os._exit(70)
+    def _watch(self) -> None:
+        if self.guardian is not None:
+            self.guardian.watch()
 
     def _acknowledge(self, delivery: Delivery) -> bool:
         return self.loop.acknowledge(delivery)
@@ -163,8 +157,9 @@ def _behave_as_usual() -> None:
         signal.signal(number, signal.SIG_DFL)
 
 
-def run_child(options: WorkerOptions, slot: Slot, pipe: int, emitter: Emitter) -> int:
+def run_child(options: WorkerOptions, control: Control, emitter: Emitter) -> int:
     """The life of a forked child; returns its exit code."""
+    slot = control.slot
     # Ctrl-C in a terminal and a TERM to the whole group reach children too: only the supervisor
     # decides, and tells them through the pipe. Not SIG_IGN, which programs that a task starts
     # would inherit; and what a task forks itself behaves as it does elsewhere.
@@ -175,5 +170,5 @@ def run_child(options: WorkerOptions, slot: Slot, pipe: int, emitter: Emitter) -
     os.register_at_fork(after_in_child=_behave_as_usual)
     for started in options.process_started:
         started()
-    WorkerProcess(options, slot, Control(slot, pipe), emitter).run()
+    WorkerProcess(options, slot, control, emitter).run()
     return 0

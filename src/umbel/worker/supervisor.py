@@ -25,8 +25,9 @@ import msgspec
 
 from umbel.events.emitter import Emitter
 from umbel.events.types import ChildExited, ChildStarted, WorkerReady, WorkerStopped, WorkerStopping
+from umbel.worker.bell import Bell
 from umbel.worker.board import Board, Slot
-from umbel.worker.control import DRAIN
+from umbel.worker.control import DRAIN, Control
 from umbel.worker.options import WorkerOptions
 from umbel.worker.process import run_child
 from umbel.worker.rescue import Cause, Death
@@ -73,6 +74,7 @@ class Supervisor:
     ) -> None:
         self.options = options
         self.board = board
+        self.bell = Bell()
         self.steward = steward
         self.emitter = emitter
         self.children: dict[int, Child] = {}
@@ -204,7 +206,8 @@ class Supervisor:
             self._waker.close()
             for close in self.close_in_child:
                 close()
-            code = run_child(self.options, slot, read_end, self.emitter)
+            control = Control(slot, read_end, self.bell)
+            code = run_child(self.options, control, self.emitter)
             _flush()
         except BaseException:  # noqa: BLE001 - the last line of defence of a forked process
             sys.excepthook(*sys.exc_info())
@@ -220,6 +223,7 @@ class Supervisor:
     def _bury(self, child: Child, status: int) -> None:
         os.close(child.pipe)
         slot = child.slot
+        self.bell.ring_in(0.0)  # it may have been the one that watched
         detail = _describe(status)
         clean = os.WIFEXITED(status) and os.WEXITSTATUS(status) == 0
         if slot.consumer_id:

@@ -85,15 +85,29 @@ def test_a_solo_worker_drains_by_its_own_word():
     assert not control.orphaned
 
 
-def test_of_several_idle_processes_the_one_in_the_first_place_goes_first():
+def test_of_several_idle_processes_one_watches_for_messages():
     first, second, third = Board(3).slots
-    second.rest(True)
-    third.rest(True)
 
-    assert second.first
-    assert not third.first
-    first.rest(True)
-    assert not second.first
-    first.rest(False)
-    second.rest(False)
-    assert third.first
+    assert second.rest()
+    assert not third.rest()
+    assert not first.rest()
+
+
+def test_the_one_that_watched_hears_that_others_sleep_when_it_has_work():
+    first, second = Board(2).slots
+    assert first.rest()
+    assert not first.rise(), "nobody else sleeps"
+
+    assert first.rest()
+    assert not second.rest()
+    assert first.rise(), "the other one sleeps, so somebody must wake it"
+    assert second.rest(), "and then it watches"
+    assert not first.rest()
+
+
+def test_a_place_that_was_cleared_watches_no_more():
+    first, second = Board(2).slots
+    assert first.rest()
+    first.clear()
+
+    assert second.rest()

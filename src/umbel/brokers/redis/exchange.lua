@@ -146,9 +146,23 @@ end
 
 -- New loans --------------------------------------------------------------------------------------
 
+-- How many of KEYS[first] … KEYS[last] there are.
+local function existing(first, last)
+  local count = 0
+  for i = first, last, 1000 do
+    count = count + redis.call('EXISTS', unpack(KEYS, i, math.min(i + 999, last)))
+  end
+  return count
+end
+
+-- Mostly there is nothing at all, neither parked nor ready nor delayed: one look tells.
+local delayed_at = 3 + queue_count * #levels -- KEYS before zset of queue 0
+if limit > 0 and existing(3, delayed_at + 4 * queue_count) == 0 then
+  return {'ok', refused, problems, -1, 0, {}, {}}
+end
+
 local next_due
 local runs, lent = {}, {}
-local delayed_at = 3 + queue_count * #levels -- KEYS before zset of queue 0
 
 local function note_due(moment)
   if moment and (not next_due or moment < next_due) then
@@ -234,7 +248,10 @@ end
 
 if limit > 0 then
   promote_due()
-  for level = 0, #levels - 1 do
+  -- Most messages are of the level that comes last: then one look passes by all the others.
+  local last = #levels - 1
+  local first = existing(4, 3 + queue_count * last) == 0 and last or 0
+  for level = first, last do
     take_level(level)
     if #lent >= limit then
       break

@@ -14,8 +14,8 @@ __all__ = ["Pool"]
 
 
 class Pool(ABC):
-    """Runs jobs in one process. ``submit``, ``withdraw`` and ``stop`` belong to the consumer's
-    thread."""
+    """Runs jobs in one process. ``submit``, ``run_next`` and ``stop`` belong to the loop's thread;
+    ``withdraw`` may be called by its guardian, too."""
 
     #: How many jobs run at once.
     slots: int
@@ -30,6 +30,10 @@ class Pool(ABC):
     @abstractmethod
     def submit(self, job: Job) -> None:
         """Run it as soon as a slot is free, in the order of submission."""
+
+    def waiting(self) -> int:
+        """How many submitted jobs have not begun, in pools without threads of their own."""
+        return 0
 
     def run_next(self) -> bool:
         """Pools without threads of their own run one waiting job now; False: none waits."""

@@ -1,11 +1,12 @@
-"""One slot in the consumer's own thread: a job runs where it was received.
+"""One slot in the thread of the loop itself: ``prefork`` processes and ``solo``.
 
-The simplest pool, for debugging, tests and machines with one core. While a job runs nothing else
-happens in this thread: heartbeats have their own.
+A job runs where it was received, in the process's main thread, where signals arrive and libraries
+expect to be. What must go on while it runs is the guardian's work (``worker/guardian.py``).
 """
 
 from __future__ import annotations
 
+import os
 import time
 from collections import deque
 from collections.abc import Callable
@@ -16,10 +17,10 @@ from umbel.worker.execution import Pipeline
 from umbel.worker.job import Job
 from umbel.worker.pools.base import Pool
 
-__all__ = ["SoloPool"]
+__all__ = ["InlinePool"]
 
 
-class SoloPool(Pool):
+class InlinePool(Pool):
     """Jobs wait until the loop runs them, one after the other (``run_next``)."""
 
     slots = 1
@@ -29,6 +30,7 @@ class SoloPool(Pool):
         self.slot = slot
         self._waiting: deque[Job] = deque()
         self._stopped = False
+        self._pid = os.getpid()
         self._done: Callable[[Job, Settlement], None]
 
     def start(self, done: Callable[[Job, Settlement], None]) -> None:
@@ -37,20 +39,32 @@ class SoloPool(Pool):
     def submit(self, job: Job) -> None:
         self._waiting.append(job)
 
+    def waiting(self) -> int:
+        return len(self._waiting)
+
     def run_next(self) -> bool:
         """Run the job that has waited longest; False when none waits."""
-        if self._stopped or not self._waiting:
+        if self._stopped:
             return False
-        job = self._waiting.popleft()
+        try:
+            job = self._waiting.popleft()
+        except IndexError:  # none was there, or it has just been withdrawn
+            return False
         self.slot.begin(job.delivery.loan, time.monotonic())
         settlement = self.pipeline.execute(job)
+        if os.getpid() != self._pid:
+            os._exit(0)  # the task forked, and this is the copy: the job is not its own
         self.slot.end()
         self._done(job, settlement)
         return True
 
     def withdraw(self) -> list[Job]:
-        jobs = list(self._waiting)
-        self._waiting.clear()
+        jobs: list[Job] = []
+        while self._waiting:
+            try:
+                jobs.append(self._waiting.popleft())
+            except IndexError:  # its turn has just come
+                break
         return jobs
 
     def stop(self) -> None:

@@ -1,0 +1,83 @@
+"""Looks after the loop of a process while one job keeps the loop's thread busy.
+
+Jobs of a ``prefork`` process run in the thread of its loop, so that a message passes no other
+thread on its way. The guardian is the other thread: it sleeps while jobs are short, and steps in
+when one takes its time. Then what ended before it is settled, what waits behind it is given back,
+and what the supervisor says is heard.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from typing import Protocol
+
+from umbel.worker.control import Control
+from umbel.worker.pools.base import Pool
+from umbel.worker.waker import Waker, readable
+
+__all__ = ["Guardian", "Ward"]
+
+#: Seconds that a job may keep the loop busy before the guardian steps in, when something waits.
+PATIENCE = 0.02
+#: Seconds between looks when nothing waits.
+LOOK_EVERY = 1.0
+
+
+class Ward(Protocol):
+    """What a guardian knows of a loop."""
+
+    pool: Pool
+    control: Control
+
+    def tend(self) -> bool:
+        """Do what cannot wait until the running job ends; True: something may wait again soon."""
+        ...
+
+
+class Guardian(threading.Thread):
+    """``watch`` is called by the loop's thread; everything else happens in its own."""
+
+    def __init__(self, ward: Ward) -> None:
+        super().__init__(name="umbel-guardian", daemon=True)
+        self._ward = ward
+        self._waker = Waker()
+        self._attentive = False
+        self._stopped = False
+
+    def watch(self) -> None:
+        """Several jobs are about to run: some would wait for the others."""
+        if not self._attentive:
+            self._attentive = True
+            self._waker.set()
+
+    def stop(self) -> None:
+        """End the thread, and wait for it."""
+        self._stopped = True
+        self._waker.set()
+        self.join()
+        self._waker.close()
+
+    def run(self) -> None:
+        try:
+            while not self._stopped:
+                self._look()
+        except BaseException:  # noqa: BLE001 - the end of the process, whatever it was
+            # Without its guardian a process may keep what it cannot run: let there be another.
+            sys.excepthook(*sys.exc_info())
+            os._exit(70)
+
+    def _look(self) -> None:
+        control = self._ward.control.fd
+        # Between jobs the loop listens to the supervisor itself.
+        busy = self._ward.pool.longest() > 0
+        fds = (self._waker.fd, control) if busy else (self._waker.fd,)
+        told = readable(fds, PATIENCE if self._attentive else LOOK_EVERY)
+        if self._waker.fd in told:
+            self._waker.clear()
+            return
+        if control in told or self._ward.pool.longest() > PATIENCE:
+            self._attentive = self._ward.tend()
+        elif not self._ward.pool.longest():
+            self._attentive = False

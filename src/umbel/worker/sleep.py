@@ -1,0 +1,42 @@
+"""How an idle process waits for messages: one of a worker's processes watches for all of them.
+
+The others sleep, and cost the broker nothing, until the one that watches has been at work for a
+moment; then the bell wakes one of them, which watches in its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from umbel.worker.control import Control
+from umbel.worker.waker import Waker, readable
+
+__all__ = ["Sleep"]
+
+#: Seconds of work after which another process watches.
+AWAY = 0.001
+
+
+class Sleep:
+    """Belongs to the thread of the loop; ``waker`` and the supervisor end it early."""
+
+    def __init__(self, control: Control, waker: Waker) -> None:
+        self.control = control
+        self.waker = waker
+
+    def until(self, timeout: float, watch: Callable[[float, tuple[int, ...]], None]) -> None:
+        """Return when there may be a message, when woken, or after so many seconds. ``watch`` waits
+        at the broker, or until one of these file descriptors is readable."""
+        slot, bell, fds = self.control.slot, self.control.bell, (self.waker.fd, self.control.fd)
+        if bell is None:
+            watch(timeout, fds)
+        elif slot.rest():
+            bell.silence()
+            watch(timeout, fds)
+            if slot.rise():
+                bell.ring_in(AWAY)
+        else:
+            woken = readable((*fds, bell.fd), timeout)
+            while woken == [bell.fd] and not bell.answer():
+                woken = readable((*fds, bell.fd), timeout)
+            slot.rise()
