@@ -1,4 +1,4 @@
-"""Redis goes away in every way it can, under workers in every state (pains 12 and 13).
+"""Redis goes away in every way it can, under workers in every state (pains 12, 13 and 18).
 
 Workers of every kind and load run on databases of one server, so that one fault strikes them all.
 They are the same processes through all rounds.
@@ -19,6 +19,8 @@ from tests.chaos.conftest import QUICK
 from tests.deployment import Deployment, Node, await_true, deployment
 from tests.integration.redis.proxy import Proxy, proxy_to
 from tests.servers import RedisServer
+
+from umbel.worker.services.health import probe
 
 pytestmark = pytest.mark.redis
 
@@ -165,3 +167,53 @@ def check(one: Situation, number: int, fault_at: float) -> None:
 def settled(one: Situation) -> bool:
     queues = one.client.app().broker.admin.queues(["celery"])
     return all(queue.ready + queue.lent + queue.delayed == 0 for queue in queues)
+
+
+@pytest.mark.timeout(120)
+def test_probes_tell_the_truth_during_long_work_and_an_outage(own_redis, tmp_path, figure):
+    """Asked all the time while a task computes for half a minute and while the server is away. Other
+    programs on the machine spoil the figure: the best ten seconds count."""
+    parts: list[list[float]] = [[], [], []]
+    outage: list[float] = []
+    with deployment(tmp_path, own_redis.url, own_redis.url, **QUICK) as made:
+        node = made.start("-c", "1")
+        made.app().send_task("spin", args=(30.0,))
+        asked = [ask(node, took) for took in parts for _ in moments(10.0)]
+        assert set(asked) == {(200, 200)}
+
+        own_redis.kill()
+        away = [ask(node, outage) for _ in moments(AWAY)]
+        own_redis.start()
+        await_true(lambda: ask(node, outage) == (200, 200), RESUME)
+    assert {live for live, _ in away} == {200}
+    first = away.index((200, 503))
+    assert set(away[first:]) == {(200, 503)}, "not ready until the server is back"
+    slowest = [1000 * most(took) for took in (*parts, outage)]
+    figure(
+        f"{len(asked) + len(away)} times both: p99 {', '.join(f'{one:.1f}' for one in slowest)} ms "
+        f"(the last in the outage); the outage was seen by number {first} in it"
+    )
+    assert min(slowest[:3]) < 20
+
+
+def moments(seconds: float) -> Iterator[None]:
+    """Twenty in each second."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        yield
+        time.sleep(0.05)
+
+
+def ask(node: Node, took: list[float]) -> tuple[int, int]:
+    """What /live and /ready say; ``took`` gets the seconds of each."""
+    answers = []
+    for path in ("/live", "/ready"):
+        began = time.monotonic()
+        answers.append(probe(node.socket, path))
+        took.append(time.monotonic() - began)
+    return answers[0], answers[1]
+
+
+def most(took: list[float]) -> float:
+    """The 99th percentile."""
+    return sorted(took)[int(len(took) * 0.99)]

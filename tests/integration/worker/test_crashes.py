@@ -150,6 +150,26 @@ def test_work_beyond_the_drain_timeout_goes_back_uncounted(deploy):
     assert result.get(timeout=10) == "long"
 
 
+@pytest.mark.parametrize("drain", [2.5, 0.3], ids=["enough time", "too little time"])
+def test_a_container_that_is_stopped_loses_nothing_and_fails_nothing(deploy, drain):
+    """The whole group gets a TERM, and a KILL later, as containers and service managers do it."""
+    deployment = deploy(worker_drain_timeout=drain)
+    first = deployment.start("-c", "2", name="first")
+    app = deployment.app()
+    results = [app.send_task("work", args=(n, 1.0)) for n in range(20)]
+    await_true(lambda: len(deployment.runs.count("start")) == 2, 5)
+    first.signal_tree(signal.SIGTERM)
+    assert first.wait(within=3) == 0
+    first.end()
+    deployment.start("-c", "4", name="second")
+
+    assert [result.get(timeout=20) for result in results] == list(range(20))
+    assert set(deployment.runs.count("end").values()) == {1}
+    again = [tag for tag, count in deployment.runs.count("start").items() if count > 1]
+    assert len(again) == (0 if drain > 1 else 2), "only what was cut short runs again"
+    assert app.broker.admin.dead_count() == 0
+
+
 def test_a_second_signal_stops_at_once(deploy):
     deployment = deploy()
     node = deployment.start("-c", "1")

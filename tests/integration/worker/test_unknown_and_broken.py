@@ -9,11 +9,10 @@ from umbel.brokers.sql.broker import SqlBroker
 from umbel.exceptions import MessageTooLarge, NotRegistered
 
 
-def put_garbage(app, count):
-    """Bytes that are no message, as a broken client would leave them."""
+def put(app, *several):
+    """Bytes on the queue, as another program would leave them."""
     broker = app.broker
-    for n in range(count):
-        data = b"\x00broken %d" % n
+    for data in several:
         if isinstance(broker, SqlBroker):
             with broker.driver.session() as session:
                 insert = (
@@ -57,7 +56,7 @@ def test_garbage_goes_to_the_dead_letters_and_disturbs_nobody(deploy):
     node = deployment.start("-c", "1")
     app = deployment.app()
     assert app.send_task("add", args=(1, 1)).get(timeout=5) == 2
-    put_garbage(app, 10)
+    put(app, *(b"\x00broken %d" % n for n in range(10)))
 
     await_true(lambda: app.broker.admin.dead_count() == 10, 5)
     began = time.monotonic()
@@ -65,6 +64,47 @@ def test_garbage_goes_to_the_dead_letters_and_disturbs_nobody(deploy):
     assert time.monotonic() - began < 1
     assert "Lost" not in node.log
     assert len(node.children()) == 1
+
+
+BROKEN_ENVELOPES = [
+    b"{}",
+    b"[]",
+    b'{"body": "W10="}',
+    b'{"body": "W10=", "headers": {}, "properties": {}}',
+    b'{"body": "W10=", "headers": {"task": "add", "id": "i"}, "properties": {}}',
+    b'{"body": "!", "headers": {"task": "add", "id": "i"}, "properties": {"body_encoding": "base64"}}',
+    b'{"body": "[[1, 2], {}, {}]", "headers": {"task": 5, "id": "i"}, "properties": {}}',
+    b'{"body": "[[1, 2], {}, {}]", "headers": {"task": "add", "id": "i", "retries": "x"}}',
+    b'{"body": "[[1, 2], {}, {}]", "headers": {"task": "add", "id": "i", "eta": "soon"}}',
+    b'{"body": "[[1, 2], {}, {}]", "headers": {"task": "add", "id": "i", "compression": "odd"}}',
+]
+
+
+def test_broken_envelopes_are_kept_as_they_came_and_nobody_reconnects(deploy):
+    deployment = deploy()
+    node = deployment.start("-c", "1")
+    app = deployment.app()
+    assert app.send_task("add", args=(1, 1)).get(timeout=5) == 2
+    children = node.children()
+    put(app, *BROKEN_ENVELOPES)
+    began = time.monotonic()
+    assert app.send_task("add", args=(2, 2)).get(timeout=5) == 4
+    assert time.monotonic() - began < 1
+
+    await_true(lambda: app.broker.admin.dead_count() == len(BROKEN_ENVELOPES), 5)
+    assert sorted(letter.raw for letter in app.broker.admin.dead()) == sorted(BROKEN_ENVELOPES)
+    assert "Lost" not in node.log
+    assert node.children() == children
+
+
+def test_an_envelope_with_nothing_but_a_task_and_its_arguments_is_enough(deploy):
+    """Without the delivery tag and the routing that Celery's own clients add."""
+    deployment = deploy()
+    deployment.start("-c", "1")
+    app = deployment.app()
+    put(app, b'{"body": "[[2, 3], {}, {}]", "headers": {"task": "add", "id": "bare"}}')
+
+    assert app.AsyncResult("bare").get(timeout=10) == 5
 
 
 def test_a_message_over_the_size_limit_is_refused_at_the_call(deploy):
