@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
 import signal
 import time
+import uuid
 from types import FrameType
 
+from umbel import states
 from umbel.brokers.base import Delivery, Settlement, Verdict
 from umbel.events.emitter import Emitter
 from umbel.events.types import MessageRescued, WorkerReady, WorkerStopped, WorkerStopping
 from umbel.exceptions import ImproperlyConfigured, OperationalError, WorkerTerminate
+from umbel.message.record import ResultRecord
 from umbel.worker.board import Board
 from umbel.worker.control import Control
 from umbel.worker.options import WorkerOptions
@@ -68,9 +73,8 @@ class Worker:
 
     def run(self) -> int:
         """Work until a signal says stop; the exit code."""
-        if not self.wait_for_broker():
+        if not (self.wait_for_broker() and self._try_backend()):
             return 1
-        self._try_backend()
         if self.health is not None:
             self.health.start()
         self.steward.start()
@@ -87,28 +91,56 @@ class Worker:
         return self.steward.connected and ready and not stopping
 
     def wait_for_broker(self) -> bool:
-        """Until the broker answers; False when it does not and is not to be waited for."""
+        """Until the broker serves us; False when it never will, or is not to be waited for."""
         delay = _RETRY_FIRST
         while True:
             try:
-                self.broker.attended()
+                self._try_broker()
             except OperationalError as error:
+                if _is_lasting(error):
+                    logger.critical("%s. The worker ends: waiting would not help", _line(error))
+                    return False
                 if not self.options.retry_on_startup:
                     logger.error("%s", error)  # noqa: TRY400 - one line says it
                     return False
-                logger.error("%s. Trying again in %.1f s…", error, delay)  # noqa: TRY400
+                logger.error("%s. Trying again in %.1f s…", _line(error), delay)  # noqa: TRY400
             else:
                 return True
             time.sleep(delay)
             delay = min(_RETRY_LAST, delay * 2)
 
-    def _try_backend(self) -> None:
-        """Say at once what a worker would otherwise say at the end of its first task."""
-        if self.steward.records is not None:
-            try:
-                self.steward.records.load("umbel")
-            except OperationalError as error:
-                logger.error("%s. Tasks will wait for it with their results.", error)  # noqa: TRY400
+    def _try_broker(self) -> None:
+        """Do once what each process will do. A server that answers may still refuse that."""
+        options = self.options
+        name = f"{options.node}/{os.getpid()}/{uuid.uuid4().hex[:12]}"
+        consumer = self.broker.consume(options.queues, name, self.steward.records)
+        try:
+            consumer.exchange([], 0)
+        finally:
+            with contextlib.suppress(OperationalError):
+                consumer.close()
+
+    def _try_backend(self) -> bool:
+        """Say at once what a worker would otherwise say at the end of its first task; False when
+        that could not store a result at all."""
+        records = self.steward.records
+        if records is None:
+            return True
+        name = f"umbel-start-{self.options.node}"
+        try:
+            records.store(ResultRecord(task_id=name, status=states.SUCCESS, ttl=1.0))
+            records.forget(name)
+        except OperationalError as error:
+            if _is_lasting(error) and not self._ignores_results():
+                logger.critical("%s. The worker ends: it could not store a result", _line(error))
+                return False
+            logger.error(  # noqa: TRY400 - one line says it
+                "%s. Tasks will wait for it with their results.", _line(error)
+            )
+        return True
+
+    def _ignores_results(self) -> bool:
+        return all(task.ignore_result for task in self.options.tasks.values())
 
     def _living(self) -> list[str]:
         return [slot.consumer_id for slot in self.board.slots]
@@ -159,3 +191,12 @@ class Worker:
                     dead=settlement.verdict is Verdict.REJECT,
                 )
             )
+
+
+def _is_lasting(error: OperationalError) -> bool:
+    """Whether a server refused us in a way that only a person can change."""
+    return bool(getattr(error, "lasting", False))
+
+
+def _line(error: OperationalError) -> str:
+    return str(error).rstrip(".")

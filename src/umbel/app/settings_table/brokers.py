@@ -79,7 +79,8 @@ BROKERS = (
         None,
         USED,
         "BROKER_CONNECTION_RETRY_ON_STARTUP",
-        "A worker that finds no broker when it starts tries again. None: it does.",
+        "A worker that finds no broker when it starts tries again. None: it does. One that the broker "
+        "refuses for good (a wrong password, no permission, no such database) ends in any case.",
     ),
     Setting(
         "broker_connection_max_retries",

@@ -1,7 +1,8 @@
 """What went wrong, as one line: errors that the server answers, and sockets that break.
 
-The first word of a Redis error is its code. Which codes are worth asking again, and which mean that
-the name of the server may lead to another one by now, is decided here; passwords are taken out.
+The first word of a Redis error is its code. Which codes are worth asking again, which stay until a
+person changes something, and which mean that the name of the server may lead to another one by now,
+is decided here; passwords are taken out.
 """
 
 from __future__ import annotations
@@ -30,9 +31,18 @@ _TEMPORARY: Final = frozenset(
 )
 #: Of these, the ones that a new connection may not get: the name may lead to another server now.
 _ELSEWHERE: Final = frozenset({"LOADING", "MASTERDOWN", "READONLY"})
+#: An answer of this kind, although it has no code of its own.
+_CROWDED: Final = "max number of clients"
 #: One step touches keys of several slots.
 _CLUSTER: Final = frozenset({"ASK", "CROSSSLOT", "MOVED"})
 _UNWELCOME: Final = frozenset({"NOAUTH", "WRONGPASS"})
+#: Answers that stay the same until a person changes the URL or the server's configuration.
+_LASTING: Final = _CLUSTER | _UNWELCOME | {"DENIED", "NOPERM"}
+#: The same, of those that have no code of their own.
+_LASTING_TEXT: Final = re.compile(
+    r"DB index|\bAUTH\b|invalid password|unknown command|SELECT is not allowed"
+    r"|The user executing the script can't|ACL failure in script"
+)
 #: Before version 7 an error inside a script hides its code.
 _IN_SCRIPT: Final = re.compile(r"^ERR Error running script.*?\b([A-Z]{3,}) [A-Za-z]", re.DOTALL)
 
@@ -44,7 +54,11 @@ class Refused(OperationalError):
         super().__init__(message)
         self.code = code
         #: Worth asking again.
-        self.temporary = code in _TEMPORARY
+        self.temporary = code in _TEMPORARY or _CROWDED in message
+        #: Whoever asks again hears the same.
+        self.lasting = not self.temporary and (
+            code in _LASTING or _LASTING_TEXT.search(message) is not None
+        )
         #: Worth asking on a new connection.
         self.elsewhere = code in _ELSEWHERE
 
