@@ -129,6 +129,11 @@ def fail(text):
     raise ValueError(text)
 
 
+@app.task(name="fail_early", acks_late=False)
+def fail_early(text):
+    raise ValueError(text)
+
+
 @app.task(bind=True, name="progress")
 def progress(self, steps):
     for step in range(steps):

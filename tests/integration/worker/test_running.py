@@ -221,6 +221,20 @@ def test_a_countdown_waits_in_the_broker_and_runs_on_time(deploy):
     assert -0.01 <= started - due < 0.3
 
 
+def test_of_failed_tasks_only_those_acknowledged_late_become_dead_letters(deploy):
+    deployment = deploy()
+    deployment.start("-c", "1")
+    app = deployment.app()
+    early = app.send_task("fail_early", args=("gone",))
+    with pytest.raises(ValueError, match="gone"):
+        early.get(timeout=5)
+    late = app.send_task("fail", args=("kept",))
+    with pytest.raises(ValueError, match="kept"):
+        late.get(timeout=5)
+
+    await_true(lambda: [letter.id for letter in app.broker.admin.dead()] == [late.id], 5)
+
+
 def test_an_early_acknowledged_task_runs_and_returns(deploy):
     deployment = deploy()
     deployment.start("-c", "1")

@@ -126,7 +126,8 @@ TASKS = (
         True,
         USED,
         "CELERY_ACKS_LATE",
-        "A message is acknowledged once its task has ended (at least once); when off, before it begins (at most once).",
+        "A message is acknowledged once its task has ended (at least once); when off, before it begins (at most "
+        "once, and no dead letter is kept of a task that fails).",
         celery=False,
     ),
     Setting(

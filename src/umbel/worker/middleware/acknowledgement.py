@@ -1,4 +1,8 @@
-"""At-most-once for tasks with ``acks_late=False``: the loan ends before the function starts."""
+"""At-most-once for tasks with ``acks_late=False``: the loan ends before the function starts.
+
+From then on the broker has no copy of the message. So when such a task fails, or its process dies,
+its result says so, but nothing is kept among the dead letters that could be run again.
+"""
 
 from __future__ import annotations
 
