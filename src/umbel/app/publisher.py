@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -97,6 +97,24 @@ class Publisher:
             self._read_settings()
         parent = None if running() is None else _parent()
         results: list[AsyncResult[Any]] = []
+        timeout = options.get("timeout")
+        self._broker.publish_all(
+            self._made(task, calls, options, parent, results),
+            self._timeout if timeout is None else timeout,
+        )
+        if self._watched and results:
+            self._look_for_worker()
+        return results
+
+    def _made(
+        self,
+        task: Task[..., Any],
+        calls: Iterable[tuple[Sequence[Any], Mapping[str, Any]]],
+        options: Mapping[str, Any],
+        parent: Context | None,
+        results: list[AsyncResult[Any]],
+    ) -> Iterator[list[Message]]:
+        """Messages of these calls, some at a time; ``results`` grows with them."""
         waiting = iter(calls)
         while chunk := list(islice(waiting, _CHUNK)):
             args, kwargs = chunk[0]
@@ -108,9 +126,8 @@ class Publisher:
                     messages.append(self._message(last, make_id(), args, kwargs, parent))
             else:
                 messages = self._alike(terms, chunk, parent)
-            self.hand_over(messages, terms.timeout)
+            yield messages
             results += [self._result(terms, message, parent) for message in messages]
-        return results
 
     def _alike(
         self,

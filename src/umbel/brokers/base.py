@@ -166,6 +166,14 @@ class Broker(ABC):
         ``timeout`` seconds (None: the broker's own limit); then some may have been kept.
         """
 
+    def publish_all(
+        self, batches: Iterable[Sequence[Message]], timeout: float | None = None
+    ) -> None:
+        """``publish`` each batch, with ``timeout`` for each. A broker may send one while the next
+        is being made, so what making one raises comes after those before it were kept."""
+        for messages in batches:
+            self.publish(messages, timeout)
+
     @abstractmethod
     def consume(
         self, queues: Sequence[str], consumer_id: str, records: RecordStore | None = None

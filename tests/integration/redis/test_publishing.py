@@ -107,6 +107,53 @@ def test_threads_share_no_more_connections_than_they_use_at_once(broker, server)
     assert eventually(lambda: connections(server) == 0)
 
 
+def test_a_batch_whose_connection_breaks_under_way_is_sent_again(broker, server):
+    sent = messages(3000)
+
+    def make():
+        for start in range(0, 3000, 1000):
+            yield sent[start : start + 1000]
+            server.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+
+    broker.publish_all(make())
+    consumer = broker.consume(["celery"], "reader")
+    taken = [one for _ in range(6) for one in consumer.exchange([], 1000).deliveries]
+    assert set(ids(sent)) <= {one.message.id for one in taken}
+    consumer.close()
+
+
+def test_batches_to_a_server_that_goes_away_end_with_an_operational_error(broker, server):
+    made = []
+
+    def make():
+        for _ in range(5):
+            made.append(messages(10))
+            yield made[-1]
+            server.freeze()
+
+    start = time.monotonic()
+    try:
+        with pytest.raises(OperationalError, match="No answer from redis://"):
+            broker.publish_all(make(), timeout=0.4)
+    finally:
+        server.thaw()
+    assert len(made) <= 3, "nothing more is made than one batch while another is under way"
+    assert time.monotonic() - start < 1.5
+
+
+def test_batches_use_one_connection_where_more_must_be_waited_for(make_broker):
+    broker = make_broker(options={"max_connections": 1})
+    sent = messages(4)
+
+    def make():
+        for one in sent:
+            broker.publish(messages(1))
+            yield [one]
+
+    broker.publish_all(make())
+    assert broker.admin.queues()[0].ready == 8
+
+
 def test_the_number_of_connections_can_be_bounded(make_broker, server):
     broker = make_broker(options={"max_connections": 2})
     together(*(partial(_publish_often, broker) for _ in range(8)))

@@ -14,22 +14,17 @@ import select
 import socket
 from collections.abc import Callable, Iterable, Sequence
 from time import monotonic
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import hiredis
 
 from umbel.drivers.redis.address import Address
+from umbel.drivers.redis.packing import Argument, pack
 from umbel.drivers.redis.refusal import Refused, lost, reason_of, refusal
 from umbel.drivers.redis.sockets import limit_by_kernel, open_socket, set_limit
 from umbel.exceptions import ConnectionLost
 
 __all__ = ["Argument", "Link", "Script"]
-
-Argument: TypeAlias = bytes | str | int | float
-
-#: Of so many arguments as large as this, joining them here is several times faster than hiredis,
-#: which grows its buffer with each of them; otherwise hiredis is up to twice as fast.
-_MANY, _LARGE = 600, 256
 
 _INCOMPLETE: Final = object()
 _READ: Final = 65536
@@ -100,16 +95,31 @@ class Link:
 
     def call(self, *command: Argument) -> Any:
         """One command, one answer."""
-        return self._checked(self._ask(_pack(command)))
+        return self._checked(self._ask(pack(command)))
 
     def pipeline(self, commands: Iterable[tuple[Argument, ...]]) -> list[Any]:
         """Several commands in one write. The first refusal is raised after all were answered."""
-        packed = [_pack(command) for command in commands]
-        if not packed:
-            return []
-        answers = [self._ask(b"".join(packed))]
+        return self.collect(self.post(commands))
+
+    def post(self, commands: Iterable[tuple[Argument, ...]]) -> int:
+        """Send commands and do not wait: so many answers are to be collected before anything else
+        is asked here."""
+        packed = [pack(command) for command in commands]
+        self._prepare()
         try:
-            answers += [self._answer() for _ in packed[1:]]
+            self._write(b"".join(packed))
+        except BaseException:
+            self.close()
+            raise
+        return len(packed)
+
+    def collect(self, count: int) -> list[Any]:
+        """The answers to what was posted. The first refusal is raised after all have arrived."""
+        if not self.connected:
+            raise ConnectionLost(f"The connection to {self.address.url} has been closed")
+        try:
+            self._limit_to(self._left())
+            answers = [self._answer() for _ in range(count)]
         except BaseException:
             self.close()
             raise
@@ -125,23 +135,23 @@ class Link:
         """Run a script, which is sent whole only when the server does not know it yet. ``first``
         is a command that goes before it in the same write."""
         tail = (len(keys), *keys, *arguments)
-        before = _pack(first) if first else b""
-        answer = self._ask(before + _pack(("EVALSHA", script.sha, *tail)), skip=bool(first))
+        before = pack(first) if first else b""
+        answer = self._ask(before + pack(("EVALSHA", script.sha, *tail)), skip=bool(first))
         if isinstance(answer, hiredis.ReplyError) and str(answer).startswith("NOSCRIPT"):
-            answer = self._ask(before + _pack(("EVAL", script.source, *tail)), skip=bool(first))
+            answer = self._ask(before + pack(("EVAL", script.source, *tail)), skip=bool(first))
         return self._checked(answer)
 
     def listen(self, channel: str, *command: Argument) -> Any:
         """Subscribe to a channel, and send one command in the same write. RESP3: both go on one
         connection, and what is published comes to ``on_push``."""
-        subscribe = _pack(("SUBSCRIBE", channel))
-        return self._checked(self._ask(subscribe + _pack(command)))
+        subscribe = pack(("SUBSCRIBE", channel))
+        return self._checked(self._ask(subscribe + pack(command)))
 
     def send(self, *command: Argument) -> None:
         """One command whose answer, if it has one, is pushed."""
         self._prepare()
         try:
-            self._write(_pack(command))
+            self._write(pack(command))
         except BaseException:
             self.close()
             raise
@@ -275,7 +285,7 @@ class Link:
 
     def _converse(self, commands: list[tuple[Argument, ...]]) -> list[Any]:
         if commands:
-            self._write(b"".join(_pack(command) for command in commands))
+            self._write(b"".join(pack(command) for command in commands))
         return [self._answer() for _ in commands]
 
     def _credentials(self) -> tuple[str | None, str | None]:
@@ -379,20 +389,6 @@ class Link:
         if refused.elsewhere:
             self.close()
         return refused
-
-
-def _pack(command: tuple[Argument, ...]) -> bytes:
-    """The command in the server's protocol (RESP: an array of bulk strings)."""
-    last = command[-1]
-    if len(command) < _MANY or type(last) is not bytes or len(last) < _LARGE:
-        packed: bytes = hiredis.pack_command(command)  # type: ignore[arg-type]
-        return packed
-    parts = [b"*%d" % len(command)]
-    for argument in command:
-        data = argument if type(argument) is bytes else str(argument).encode()
-        parts += (b"\r\n$%d\r\n" % len(data), data)
-    parts.append(b"\r\n")
-    return b"".join(parts)
 
 
 def _has_no_resp3(answer: Any) -> bool:

@@ -34,6 +34,11 @@ class Pool:
         most = address.max_connections
         self._places = None if most is None else threading.BoundedSemaphore(most)
 
+    @property
+    def bounded(self) -> bool:
+        """Whether somebody who takes a second connection may have to wait for the first."""
+        return self._places is not None
+
     def take(self, deadline: float | None = None) -> Link:
         """A connection, to be given back with ``give`` whatever happens."""
         if self._places is not None:

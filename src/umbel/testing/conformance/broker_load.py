@@ -5,9 +5,13 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from functools import partial
 
+import pytest
+
 from umbel.brokers.base import Broker, Consumer, Settlement, Verdict
+from umbel.message.message import Message
 from umbel.testing.conformance.kind import BrokerKind, Connect
 from umbel.testing.conformance.steps import PATIENCE, QUEUE, ids, message_of, receive, together
 from umbel.testing.messages import message, messages
@@ -34,6 +38,51 @@ class LoadChapter(BrokerKind):
         assert Counter(seen) == Counter(ids(sent))
         (status,) = broker.admin.queues([QUEUE])
         assert (status.ready, status.lent) == (0, 0)
+
+    def test_batches_arrive_in_the_order_in_which_they_were_made(
+        self, broker: Broker, consumer: Consumer
+    ) -> None:
+        batches = [messages(number) for number in (1, 700, 1, 1300, 2)]
+        broker.publish_all(iter(batches))
+        sent = [one for batch in batches for one in batch]
+        assert ids(receive(consumer, len(sent), limit=100)) == ids(sent)
+
+    def test_batches_before_the_one_that_cannot_be_made_are_kept(
+        self, broker: Broker, consumer: Consumer
+    ) -> None:
+        sent = messages(3)
+
+        def make() -> Iterator[Sequence[Message]]:
+            yield sent[:2]
+            yield sent[2:]
+            raise LookupError("no more")
+
+        with pytest.raises(LookupError, match="no more"):
+            broker.publish_all(make())
+        assert ids(receive(consumer, 3)) == ids(sent)
+        broker.publish(after := messages(1))
+        assert ids(receive(consumer)) == ids(after)
+
+    def test_batches_may_be_made_of_what_their_maker_publishes_itself(
+        self, broker: Broker, consumer: Consumer
+    ) -> None:
+        inner, outer = messages(5), messages(5)
+
+        def make() -> Iterator[Sequence[Message]]:
+            for one, other in zip(outer, inner, strict=True):
+                broker.publish([other])
+                yield [one]
+
+        broker.publish_all(make())
+        assert Counter(ids(receive(consumer, 10))) == Counter(ids([*inner, *outer]))
+
+    def test_delayed_messages_among_batches_stay_invisible(
+        self, broker: Broker, consumer: Consumer
+    ) -> None:
+        now, later = messages(3), message(due=time.time() + 3600)
+        broker.publish_all([now[:1], [later, now[1]], now[2:]])
+        assert ids(receive(consumer, 3)) == ids(now)
+        assert [one.id for one in broker.admin.delayed(QUEUE)] == [later.id]
 
     def test_threads_share_one_broker_object(self, broker: Broker, consumer: Consumer) -> None:
         batches = [messages(100) for _ in range(4)]
