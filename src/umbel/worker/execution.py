@@ -101,8 +101,9 @@ def _undecodable(error: Exception) -> Outcome:
 
 
 def _call_within(surroundings: list[AbstractContextManager[Any]], job: Job) -> Any:
-    if not surroundings:
-        return job.call(*job.args, **job.kwargs)
+    if len(surroundings) == 1:  # the request; most tasks need nothing else
+        with surroundings[0]:
+            return job.call(*job.args, **job.kwargs)
     with ExitStack() as stack:
         for surrounding in surroundings:
             stack.enter_context(surrounding)
