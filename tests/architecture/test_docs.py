@@ -96,3 +96,22 @@ def test_every_setting_with_an_effect_is_described(setting: str) -> None:
 
     assert row is not None, "run: make docs"
     assert row["meaning"].strip()
+
+
+#: Read under a name that is put together: ``conf[f"redis_{name}"]``.
+PUT_TOGETHER = {"redis_socket_timeout", "redis_socket_connect_timeout", "redis_socket_keepalive"}
+#: Its one value leaves nothing to read.
+SINGLE = {"task_protocol"}
+
+
+def test_every_setting_that_is_said_to_have_an_effect_is_read_somewhere() -> None:
+    code = "\n".join(
+        file.read_text(encoding="utf-8")
+        for file in (ROOT / "src" / "umbel").rglob("*.py")
+        if "settings_table" not in file.parts
+    )
+    used = {name for name, setting in SETTINGS.items() if setting.status == USED}
+
+    unread = {name for name in used if not re.search(rf"\b{name}\b", code)}
+
+    assert unread == PUT_TOGETHER | SINGLE

@@ -130,7 +130,7 @@ class Stores:
         opened: Broker = _construct(
             brokers.KINDS.find(url),
             url,
-            options=self._options(url, conf.broker_transport_options),
+            options=self._options(url, self._broker_options()),
             publish_timeout=conf.publish_timeout,
             dead_limit=conf.dead_letter_max_count,
             dead_max_age=conf.dead_letter_max_age,
@@ -139,6 +139,13 @@ class Stores:
             retry_policy=retry,
         )
         return opened
+
+    def _broker_options(self) -> dict[str, Any]:
+        conf = self._app.conf
+        options: dict[str, Any] = conf.broker_transport_options
+        if conf.value_set_for("broker_connection_timeout"):
+            return {"socket_connect_timeout": conf.broker_connection_timeout, **options}
+        return options
 
     def _open_backend(self, url: str) -> ResultBackend:
         conf = self._app.conf

@@ -351,6 +351,16 @@ def test_options_of_other_brokers_do_not_disturb(app):
     assert app.broker.display_url.startswith("memory://")
 
 
+def test_the_connection_timeout_of_the_settings_is_that_of_the_brokers_driver():
+    app = Umbel("proj", broker="redis://localhost", broker_connection_timeout=1.5)
+    assert app.broker.address.connect_timeout == 1.5
+
+    options = {"socket_connect_timeout": 0.5}
+    app = Umbel("proj", broker="redis://localhost", broker_transport_options=options)
+    app.conf.broker_connection_timeout = 1.5
+    assert app.broker.address.connect_timeout == 0.5, "what is said of the driver itself wins"
+
+
 def test_settings_reach_the_broker(store):
     app = Umbel(
         "proj", broker="redis://127.0.0.1:1/0", publish_timeout=0.5, redis_priority_order="celery"

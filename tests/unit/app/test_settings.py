@@ -23,7 +23,7 @@ from umbel.app.settings import (
 )
 from umbel.app.settings_table import SECTIONS
 from umbel.app.settings_table import fields as fields_module
-from umbel.app.settings_table.setting import ACCEPTED, SAME, USED
+from umbel.app.settings_table.setting import ACCEPTED, SAME
 
 ROOT = Path(__file__).parents[3]
 
@@ -115,26 +115,6 @@ def test_no_text_promises_anything():
 def test_every_default_is_a_value_of_its_own_kind():
     for setting in SETTINGS.values():
         assert setting.convert(setting.default) == setting.default, setting.name
-
-
-def test_the_foundation_uses_what_it_was_built_on():
-    used = re.findall(
-        r"\w+",
-        """
-        broker_url broker_read_url broker_write_url result_backend task_default_queue task_serializer
-        task_default_priority result_serializer accept_content result_accept_content result_expires
-        result_extended timezone enable_utc imports include task_always_eager task_eager_propagates
-        task_store_eager_result task_ignore_result task_store_errors_even_if_ignored task_acks_late
-        task_track_started task_time_limit task_soft_time_limit task_publish_retry task_protocol
-        task_publish_retry_policy task_compression task_create_missing_queues task_queues task_routes
-        worker_concurrency worker_pool worker_max_tasks_per_child worker_prefetch_multiplier
-        worker_log_format worker_task_log_format worker_hijack_root_logger worker_redirect_stdouts
-        worker_redirect_stdouts_level broker_transport_options result_backend_transport_options
-        broker_connection_retry_on_startup broker_connection_max_retries broker_connection_timeout
-        """,
-    )
-
-    assert [name for name in used if SETTINGS[name].status != USED] == []
 
 
 # Spellings ----------------------------------------------------------------------------------------------

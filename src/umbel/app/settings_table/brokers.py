@@ -70,7 +70,7 @@ BROKERS = (
         4.0,
         USED,
         "BROKER_CONNECTION_TIMEOUT",
-        "How long one attempt to connect may take.",
+        "How long one attempt to connect may take. Without it, what the driver thinks right.",
         nullable=True,
     ),
     Setting(
@@ -86,9 +86,10 @@ BROKERS = (
         "broker_connection_max_retries",
         WHOLE,
         100,
-        USED,
+        ACCEPTED,
         "BROKER_CONNECTION_MAX_RETRIES",
-        "Attempts to connect before a worker gives up. None or 0: it never does.",
+        "Attempts to connect before a worker gives up.",
+        "a worker never gives up; whoever started it can",
         nullable=True,
     ),
     Setting(
