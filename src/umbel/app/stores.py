@@ -130,7 +130,7 @@ class Stores:
         opened: Broker = _construct(
             brokers.KINDS.find(url),
             url,
-            options=self._options(url, self._broker_options()),
+            options=self._options(url, conf.broker_transport_options, "broker_connection_timeout"),
             publish_timeout=conf.publish_timeout,
             dead_limit=conf.dead_letter_max_count,
             dead_max_age=conf.dead_letter_max_age,
@@ -139,13 +139,6 @@ class Stores:
             retry_policy=retry,
         )
         return opened
-
-    def _broker_options(self) -> dict[str, Any]:
-        conf = self._app.conf
-        options: dict[str, Any] = conf.broker_transport_options
-        if conf.value_set_for("broker_connection_timeout"):
-            return {"socket_connect_timeout": conf.broker_connection_timeout, **options}
-        return options
 
     def _open_backend(self, url: str) -> ResultBackend:
         conf = self._app.conf
@@ -158,8 +151,11 @@ class Stores:
         )
         return opened
 
-    def _options(self, url: str, given: dict[str, Any]) -> dict[str, Any]:
-        """Transport options for this kind: those that Celery knows are meant for servers."""
+    def _options(
+        self, url: str, given: dict[str, Any], connection_timeout: str = ""
+    ) -> dict[str, Any]:
+        """Transport options for this kind: those that Celery knows are meant for servers.
+        ``connection_timeout``: the setting that counts where the driver's own is not set."""
         conf = self._app.conf
         if scheme_of(url) not in _REDIS:
             known = ("synchronous", "timeout")
@@ -169,6 +165,8 @@ class Stores:
             for name in ("socket_timeout", "socket_connect_timeout", "socket_keepalive")
             if conf.value_set_for(f"redis_{name}")
         }
+        if connection_timeout and conf.value_set_for(connection_timeout):
+            options.setdefault("socket_connect_timeout", conf[connection_timeout])
         return {**options, **given}
 
 

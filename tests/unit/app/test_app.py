@@ -355,9 +355,8 @@ def test_the_connection_timeout_of_the_settings_is_that_of_the_brokers_driver():
     app = Umbel("proj", broker="redis://localhost", broker_connection_timeout=1.5)
     assert app.broker.address.connect_timeout == 1.5
 
-    options = {"socket_connect_timeout": 0.5}
-    app = Umbel("proj", broker="redis://localhost", broker_transport_options=options)
-    app.conf.broker_connection_timeout = 1.5
+    app = Umbel("proj", broker="redis://localhost", broker_connection_timeout=1.5)
+    app.conf.redis_socket_connect_timeout = 0.5
     assert app.broker.address.connect_timeout == 0.5, "what is said of the driver itself wins"
 
 
