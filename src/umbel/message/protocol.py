@@ -35,6 +35,7 @@ __all__ = [
     "make_headers",
     "make_id",
     "parse_moment",
+    "read_message",
     "resend",
 ]
 
@@ -166,6 +167,19 @@ def decode(raw: bytes, queue: str | None = None) -> Message:
     )
 
 
+def read_message(raw: bytes, queue: str | None = None) -> tuple[Message | None, str]:
+    """The message in these bytes, or None and the reason. One of many that were lent together must
+    not keep the others from being seen, so this raises nothing but ``MemoryError``."""
+    try:
+        return decode(raw, queue), ""
+    except (DecodeError, InvalidTaskError) as error:
+        return None, str(error)
+    except MemoryError:
+        raise  # says nothing about the message
+    except Exception as error:  # noqa: BLE001 - see above
+        return None, f"cannot be read: {type(error).__name__}: {error}"
+
+
 def _open(raw: bytes) -> _Envelope:
     try:
         envelope = _read_plain(raw)
@@ -176,7 +190,7 @@ def _open(raw: bytes) -> _Envelope:
         return envelope
     try:
         return msgspec.convert(tagged_json.decode(raw), _Envelope)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, ValueError) as error:  # ValueError: text that is no Unicode
         raise DecodeError(f"not a message envelope: {error}") from error
 
 
@@ -218,6 +232,8 @@ def _check(headers: dict[str, Any]) -> float | None:
         value = headers.get(name)
         if type(value) is not str or not value:
             raise InvalidTaskError(f"the header {name!r} is {represent(value, 80)}, not a name")
+        if not value.isascii():
+            _check_text(name, value)
     for name in ("retries", DELIVERIES):
         value = headers.get(name)
         if type(value) is not int and value is not None:
@@ -228,6 +244,13 @@ def _check(headers: dict[str, Any]) -> float | None:
     if headers.get("expires"):
         _read_moment(headers, "expires")
     return _read_moment(headers, "eta") if headers.get("eta") else None
+
+
+def _check_text(name: str, value: str) -> None:
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError as error:  # no store could find it under this name
+        raise InvalidTaskError(f"the header {name!r} cannot be written: {error}") from error
 
 
 def _check_limits(limits: Any) -> None:

@@ -11,7 +11,6 @@ from msgspec.structs import replace
 
 from umbel.brokers.admin import ConsumerStatus, DeadLetter, Place, QueueAdmin, QueueStatus
 from umbel.brokers.memory.store import Queue, Stored
-from umbel.exceptions import DecodeError, InvalidTaskError
 from umbel.message import protocol
 from umbel.message.message import DELIVERIES, Message
 
@@ -169,10 +168,7 @@ def _place(
 
 
 def _message(kept: Stored | DeadLetter) -> Message | None:
-    try:
-        return protocol.decode(kept.raw, kept.queue)
-    except (DecodeError, InvalidTaskError):
-        return None
+    return protocol.read_message(kept.raw, kept.queue)[0]
 
 
 def _fresh(message: Message) -> Message:

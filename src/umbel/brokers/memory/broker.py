@@ -16,7 +16,7 @@ from umbel.brokers.memory.store import MessageStore, Stored
 from umbel.clock import SYSTEM, Clock
 from umbel.drivers.memory import memory
 from umbel.drivers.url import hide_password
-from umbel.exceptions import DecodeError, ImproperlyConfigured, InvalidTaskError, MessageTooLarge
+from umbel.exceptions import ImproperlyConfigured, MessageTooLarge
 from umbel.message import protocol
 from umbel.message.message import Message
 
@@ -83,11 +83,8 @@ class MemoryBroker(Broker):
     def put_raw(self, queue: str, data: bytes) -> None:
         """Lay bytes on a queue as they are, whatever they are."""
         stored = Stored(data, queue)
-        try:
-            message = protocol.decode(data, queue)
-        except (DecodeError, InvalidTaskError):
-            pass  # whoever receives it finds out
-        else:
+        message, _ = protocol.read_message(data, queue)
+        if message is not None:  # else whoever receives it finds out
             stored = Stored(data, queue, message.priority, message.id, message.task)
         with self.store.lock:
             self.store.put(stored)

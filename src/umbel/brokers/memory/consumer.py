@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 from umbel.brokers.base import Consumer, Delivery, Exchange, RecordStore, Settlement, Verdict
 from umbel.brokers.memory.store import Loan, MessageStore, Seat, Stored
-from umbel.exceptions import DecodeError, InvalidTaskError
 from umbel.message import protocol
 from umbel.message.message import DELIVERIES
 
@@ -149,11 +148,7 @@ class MemoryConsumer(Consumer):
     @staticmethod
     def _delivery(loan: Loan) -> Delivery:
         stored = loan.stored
-        message, problem = None, ""
-        try:
-            message = protocol.decode(stored.raw, stored.queue)
-        except (DecodeError, InvalidTaskError) as error:
-            problem = str(error)
+        message, problem = protocol.read_message(stored.raw, stored.queue)
         return Delivery(
             loan=loan.id,
             queue=stored.queue,
@@ -245,9 +240,8 @@ class _Waker:
 
 def _counted(stored: Stored) -> Stored:
     """The same message after one delivery more."""
-    try:
-        message = protocol.decode(stored.raw, stored.queue)
-    except (DecodeError, InvalidTaskError):
+    message, _ = protocol.read_message(stored.raw, stored.queue)
+    if message is None:
         return stored  # nothing to count in
     headers = {DELIVERIES: message.deliveries + 1, "redelivered": True}
     raw = protocol.encode(protocol.resend(message, headers=headers))

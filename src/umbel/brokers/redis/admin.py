@@ -13,10 +13,10 @@ import msgspec
 
 from umbel.brokers.admin import ConsumerStatus, DeadLetter, Place, QueueAdmin, QueueStatus
 from umbel.brokers.redis import scripts
-from umbel.brokers.redis.lists import Info, QueueLists, read_message
+from umbel.brokers.redis.lists import Info, QueueLists
 from umbel.brokers.redis.settling import letter_of
 from umbel.message.message import DELIVERIES, Message
-from umbel.message.protocol import encode
+from umbel.message.protocol import encode, read_message
 
 if TYPE_CHECKING:
     from umbel.brokers.redis.broker import RedisBroker

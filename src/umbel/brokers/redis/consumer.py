@@ -94,6 +94,7 @@ class RedisConsumer(Consumer):
             raise
         self._done.difference_update([one.delivery.loan for one in settlements])
         again = [self._lost.popleft() for _ in range(min(found_again, len(self._lost)))]
+        self._note_held(again)
         return Exchange(again + arrived, refused, parked)
 
     def wait(self, timeout: float, fds: Collection[int] = ()) -> None:
@@ -113,15 +114,13 @@ class RedisConsumer(Consumer):
         try:
             members = self._members_for(tasks)
             answer = self._calls.unpark(self.id, members, limit) if members else []
-        except OperationalError:
+            given = {answer[at].decode(): answer[at + 1] for at in range(1, len(answer), 2)}
+            found = [self._lists.delivery(self.id, *one) for one in given.items()]
+            self._held.update(given)
+        except BaseException:  # also of a signal handler, as in an exchange
             self._broken = True
             raise
         self._sleep.note_exchange(0, 0, -1)
-        found: list[Delivery] = []
-        for at in range(1, len(answer), 2):
-            field = answer[at].decode()
-            self._held.add(field)
-            found.append(self._lists.delivery(self.id, field, answer[at + 1]))
         return found
 
     def lent(self) -> list[Delivery]:
@@ -198,9 +197,8 @@ class RedisConsumer(Consumer):
                 self._done.add(loan)
                 self._held.discard(loan[len(head) :])
         if not self._heir:
-            for field in sorted_by_age(there.keys() - self._held):
-                self._held.add(field)
-                self._lost.append(self._lists.delivery(self.id, field, there[field]))
+            unknown = sorted_by_age(there.keys() - self._held)
+            self._lost = deque(self._lists.delivery(self.id, one, there[one]) for one in unknown)
 
     # Settling -------------------------------------------------------------------------------------
 
@@ -261,9 +259,12 @@ class RedisConsumer(Consumer):
             return []
         self._turn = (runs[-2] + 1) % len(self._lists.queues)
         deliveries = self._lists.deliveries(self.id, prefix, runs, raws)
+        self._note_held(deliveries)
+        return deliveries
+
+    def _note_held(self, deliveries: list[Delivery]) -> None:
         cut = len(self.id) + 1
         self._held.update([one.loan[cut:] for one in deliveries])
-        return deliveries
 
     def _report(self, step: Step, problems: list[Any], refused: list[Settlement]) -> None:
         """A key that holds something else: the loan goes on, and somebody has to know."""

@@ -14,11 +14,9 @@ import msgspec
 
 from umbel.brokers.base import Delivery
 from umbel.brokers.redis.keys import Keys
-from umbel.exceptions import DecodeError, InvalidTaskError
-from umbel.message.message import Message
-from umbel.message.protocol import decode
+from umbel.message.protocol import read_message
 
-__all__ = ["QueueLists", "age_of", "read_message"]
+__all__ = ["QueueLists", "age_of"]
 
 
 class QueueLists:
@@ -90,14 +88,6 @@ class Info(msgspec.Struct, frozen=True, kw_only=True):
     hostname: str
     pid: int
     since: float
-
-
-def read_message(raw: bytes, queue: str | None) -> tuple[Message | None, str]:
-    """The message in these bytes, or None and the reason."""
-    try:
-        return decode(raw, queue), ""
-    except (DecodeError, InvalidTaskError) as error:
-        return None, str(error)
 
 
 def age_of(field: str) -> tuple[int, int]:

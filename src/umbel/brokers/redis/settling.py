@@ -184,6 +184,8 @@ def due_of(message: Message) -> int | None:
 def letter_of(message: Message | None, queue: str, reason: str, raw: bytes) -> bytes:
     """What is kept of a dead message: a line of JSON, then its bytes."""
     task = message.task if message is not None else None
+    # The text of an exception may hold what no encoding has.
+    reason = reason.encode("utf-8", "backslashreplace").decode()
     head = msgspec.json.encode({"task": task, "queue": queue, "reason": reason})
     return b"%b\n%b" % (head, raw)
 

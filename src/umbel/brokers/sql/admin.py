@@ -10,12 +10,12 @@ from msgspec.structs import replace
 
 from umbel.brokers.admin import ConsumerStatus, DeadLetter, Place, QueueAdmin, QueueStatus
 from umbel.brokers.sql.queries import Queries
-from umbel.brokers.sql.rows import TOPIC, decode_or_none
+from umbel.brokers.sql.rows import TOPIC
 from umbel.brokers.sql.settling import DeadLetterLimits
 from umbel.drivers.sql.base import Session, SqlDriver
 from umbel.drivers.sql.schema import State
 from umbel.message.message import DELIVERIES, Message
-from umbel.message.protocol import encode, resend
+from umbel.message.protocol import encode, read_message, resend
 
 __all__ = ["SqlQueueAdmin"]
 
@@ -93,7 +93,7 @@ class SqlQueueAdmin(QueueAdmin):
         with self._driver.transaction() as session:
             rows = session.fetch(find, (queue, limit))
             session.execute(self._delete, (_array(row for row, _ in rows),))
-        return [decode_or_none(raw, queue) for _, raw in rows]
+        return [read_message(raw, queue)[0] for _, raw in rows]
 
     # Delayed --------------------------------------------------------------------------------------
 
@@ -104,7 +104,7 @@ class SqlQueueAdmin(QueueAdmin):
             "ORDER BY moment_ms, id LIMIT ?",
             (*values, limit),
         )
-        found = ((decode_or_none(raw, name), moment) for name, raw, moment in rows)
+        found = ((read_message(raw, name)[0], moment) for name, raw, moment in rows)
         return [
             replace(message, due=moment / 1000) for message, moment in found if message is not None
         ]
@@ -139,7 +139,7 @@ class SqlQueueAdmin(QueueAdmin):
             rows = session.fetch(find, values)
             session.execute(bury, (now, _array(row for row, _, _ in rows)))
             self._limits.enforce(session, self._queries, now)
-        found = (decode_or_none(raw, queue) for _, queue, raw in rows)
+        found = (read_message(raw, queue)[0] for _, queue, raw in rows)
         return [message for message in found if message is not None]
 
     # Dead letters ---------------------------------------------------------------------------------
@@ -181,7 +181,7 @@ class SqlQueueAdmin(QueueAdmin):
             found = self._dead(session, ids)
             ((last,),) = session.fetch("SELECT coalesce(max(id), 0) FROM umbel_message")
             for row, queue, raw in found:
-                message = decode_or_none(raw, queue)
+                message = read_message(raw, queue)[0]
                 if message is not None:
                     count += 1
                     session.execute(revive, (_fresh(message), last + count, row))
@@ -215,7 +215,7 @@ class SqlQueueAdmin(QueueAdmin):
                 return Place(
                     where=_WHERE[found],
                     queue=queue,
-                    message=decode_or_none(raw, queue),
+                    message=read_message(raw, queue)[0],
                     moment=moment / 1000 if timed else None,
                     detail=detail or "",
                 )

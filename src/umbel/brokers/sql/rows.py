@@ -8,16 +8,14 @@ from math import ceil
 from umbel.brokers.base import Delivery
 from umbel.drivers.sql.base import Values
 from umbel.drivers.sql.schema import State
-from umbel.exceptions import DecodeError, InvalidTaskError
 from umbel.message.message import Message
-from umbel.message.protocol import decode, encode
+from umbel.message.protocol import encode, read_message
 
 __all__ = [
     "COLUMNS",
     "TOPIC",
     "WAS_PARKED",
     "LoanKey",
-    "decode_or_none",
     "deliver",
     "name_loan",
     "parse_loan",
@@ -63,11 +61,7 @@ def parse_loan(name: str) -> LoanKey:
 
 def deliver(loan: str, queue: str, raw: bytes, note: str | None = None) -> Delivery:
     """What the worker gets to see of one loan."""
-    message, problem = None, ""
-    try:
-        message = decode(raw, queue)
-    except (DecodeError, InvalidTaskError) as error:
-        problem = str(error)
+    message, problem = read_message(raw, queue)
     return Delivery(
         loan=loan,
         queue=queue,
@@ -76,11 +70,3 @@ def deliver(loan: str, queue: str, raw: bytes, note: str | None = None) -> Deliv
         problem=problem,
         parked_before=note == WAS_PARKED,
     )
-
-
-def decode_or_none(raw: bytes, queue: str) -> Message | None:
-    """The message in these bytes; None when they are none."""
-    try:
-        return decode(raw, queue)
-    except (DecodeError, InvalidTaskError):
-        return None

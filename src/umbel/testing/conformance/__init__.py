@@ -25,6 +25,7 @@ pytest.register_assert_rewrite(
             "broker_park",
             "broker_rescue",
             "broker_settlement",
+            "broker_unreadable",
             "broker_wait",
             "steps",
         )

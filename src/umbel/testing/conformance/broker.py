@@ -13,6 +13,7 @@ from umbel.testing.conformance.broker_load import LoadChapter
 from umbel.testing.conformance.broker_park import ParkChapter
 from umbel.testing.conformance.broker_rescue import RescueChapter
 from umbel.testing.conformance.broker_settlement import SettlementChapter
+from umbel.testing.conformance.broker_unreadable import UnreadableChapter
 from umbel.testing.conformance.broker_wait import WaitChapter
 
 __all__ = ["BrokerConformance"]
@@ -28,5 +29,6 @@ class BrokerConformance(
     DeadLetterChapter,
     AdminChapter,
     LoadChapter,
+    UnreadableChapter,
 ):
     """Every promise of ``Broker``, ``Consumer`` and ``QueueAdmin``."""

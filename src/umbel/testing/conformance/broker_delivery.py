@@ -148,27 +148,6 @@ class DeliveryChapter(BrokerKind):
         assert copy.id == sent.id
         assert copy.body == sent.body
 
-    def test_bytes_that_are_no_message_are_delivered_with_the_problem(
-        self, broker: Broker, consumer: Consumer
-    ) -> None:
-        self.put_raw(broker, QUEUE, b"\xff\x00 not a message")
-        (delivery,) = receive(consumer)
-        assert delivery.message is None
-        assert delivery.problem
-        assert delivery.raw == b"\xff\x00 not a message"
-        assert delivery.queue == QUEUE
-
-    def test_bytes_that_are_no_message_do_not_hold_up_the_others(
-        self, broker: Broker, consumer: Consumer
-    ) -> None:
-        first, last = messages(2)
-        broker.publish([first])
-        self.put_raw(broker, QUEUE, b'{"body": 1, "headers": []}')
-        broker.publish([last])
-        deliveries = receive(consumer, 3)
-        assert ids(deliveries) == [first.id, last.id]
-        assert [delivery.message is None for delivery in deliveries] == [False, True, False]
-
     # It is kept -----------------------------------------------------------------------------------
 
     def test_a_message_waits_for_a_consumer_that_comes_later(
