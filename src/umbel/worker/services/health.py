@@ -7,8 +7,10 @@ takes messages now: 503 while the broker is away or the worker stops.
 from __future__ import annotations
 
 import json
+import logging
 import socket
 import socketserver
+import sys
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -17,6 +19,8 @@ from umbel.exceptions import ImproperlyConfigured
 from umbel.service import Service
 
 __all__ = ["Health"]
+
+logger = logging.getLogger("umbel.worker")
 
 
 class Health(Service):
@@ -48,13 +52,23 @@ class Health(Service):
         self.server.socket.close()
 
 
-class _TcpServer(socketserver.ThreadingTCPServer):
+class _Patient(socketserver.ThreadingMixIn):
+    """Answers each in a thread of its own, and does not mind who has gone meanwhile."""
+
+    daemon_threads = True
+
+    def handle_error(self, _request: object, _client_address: object) -> None:
+        error = sys.exception()
+        if not isinstance(error, ConnectionError):
+            logger.error("A probe could not be answered", exc_info=error)
+
+
+class _TcpServer(_Patient, socketserver.TCPServer):
     allow_reuse_address = True
-    daemon_threads = True
 
 
-class _UnixServer(socketserver.ThreadingUnixStreamServer):
-    daemon_threads = True
+class _UnixServer(_Patient, socketserver.UnixStreamServer):
+    pass
 
 
 def _open(address: str, handler: type[BaseHTTPRequestHandler]) -> _TcpServer | _UnixServer:
@@ -84,6 +98,7 @@ def _answer(ready: Callable[[], bool]) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         server_version = "umbel"
         sys_version = ""
+        wbufsize = -1  # one packet, since a probe may read no further than the first
 
         def do_GET(self) -> None:
             if self.path == "/live":
