@@ -10,7 +10,7 @@ from tests.servers import redis_server
 
 from umbel.brokers.base import Settlement, Verdict
 from umbel.exceptions import OperationalError
-from umbel.testing.conformance.steps import ack, eventually, ids, receive, settle
+from umbel.testing.conformance.steps import ack, eventually, ids, pause_until, receive, settle
 from umbel.testing.messages import message, messages, record
 
 pytestmark = pytest.mark.redis
@@ -68,6 +68,73 @@ def test_a_queue_whose_key_is_something_else_is_told_and_passed_by(broker, consu
     assert "WRONGTYPE" in caplog.text
     with pytest.raises(OperationalError, match="WRONGTYPE"):
         broker.publish([message(queue="broken")])
+
+
+def test_a_due_message_whose_key_is_something_else_stays_and_the_others_come(
+    broker, consume, server, caplog
+):
+    """Neither does it stop the consumer, nor is anything pushed again and again."""
+    due = time.time() + 0.1
+    stuck = [message(priority=9, due=due, queue="broken") for _ in range(3)]
+    before, after = (message(due=due + part, queue="broken") for part in (-0.01, 0.01))
+    other = message()
+    broker.publish([before, *stuck, after, other])
+    server.call("SET", "broken\x06\x169", "a string")
+    consumer = consume(broker, "broken", "celery")
+    pause_until(due + 0.02)
+    with caplog.at_level(logging.ERROR, "umbel.broker"):
+        assert sorted(ids(receive(consumer, 3))) == sorted(ids([before, after, other]))
+        for _ in range(5):
+            assert consumer.exchange([], 10).deliveries == []
+    assert caplog.text.count("broken\x06\x169 is no list") == 1
+    assert sorted(ids(broker.admin.delayed("broken"))) == sorted(ids(stuck))
+    server.call("DEL", "broken\x06\x169")
+    assert ids(receive(consumer, 3)) == ids(sorted(stuck, key=lambda one: one.id))
+    assert broker.admin.delayed("broken") == []
+
+
+def test_a_queue_that_stays_broken_does_not_make_a_consumer_spin(broker, consume, server, caplog):
+    server.call("SET", "broken", "a string")
+    consumer = consume(broker, "broken", "celery")
+    rounds = 0
+    deadline = time.monotonic() + 0.5
+    with caplog.at_level(logging.ERROR, "umbel.broker"):
+        while (left := deadline - time.monotonic()) > 0:
+            assert consumer.exchange([], 10).deliveries == []
+            consumer.wait(left)
+            rounds += 1
+    assert rounds <= 5
+    assert len(caplog.records) == 1
+    sent = messages(1)
+    broker.publish(sent)
+    assert ids(receive(consumer)) == ids(sent)
+
+
+def test_nothing_of_a_settlement_is_done_when_a_part_of_it_cannot_be(
+    broker, consume, server, backend
+):
+    """Neither its result is stored, nor are the messages sent that could be."""
+    consumer = consume(broker, records=backend)
+    sent = messages(2)
+    broker.publish(sent)
+    held = receive(consumer, 2)
+    server.call("SET", "umbel:dead", "a string")
+    refused = Settlement(
+        delivery=held[0],
+        verdict=Verdict.REJECT,
+        record=record(sent[0].id, "FAILURE"),
+        publish=(message(queue="next"), message(queue="next", due=time.time() + 3600)),
+    )
+    done = Settlement(delivery=held[1], verdict=Verdict.ACK, record=record(sent[1].id))
+    assert consumer.exchange([refused, done], 0).refused == [refused]
+    assert backend.load(sent[0].id) is None
+    assert backend.load(sent[1].id) is not None
+    assert (broker.admin.purge("next"), broker.admin.delayed("next")) == ([], [])
+    server.call("DEL", "umbel:dead")
+    assert consumer.exchange([refused], 0).refused == []
+    assert backend.load(sent[0].id).status == "FAILURE"
+    assert len(broker.admin.purge("next")) == 1
+    assert "next" in [one.name for one in broker.admin.queues()]
 
 
 def test_a_settlement_that_cannot_be_done_leaves_its_loan_and_the_others_alone(

@@ -119,7 +119,7 @@ class Calls:
                 *step.effect_arguments,
             ],
         )
-        if answer[0] != b"stale" and not answer[1]:
+        if answer[0] != b"stale" and not answer[1] and not answer[2]:
             rules.known_queues.update(step.new_queues)
         return prefix, answer
 

@@ -13,6 +13,7 @@ import logging
 import os
 from collections import deque
 from collections.abc import Collection, Sequence
+from time import monotonic
 from typing import Any, Final
 
 import msgspec
@@ -33,6 +34,8 @@ logger = logging.getLogger("umbel.broker")
 _AT_ONCE: Final = 1000
 #: Loans that ended in an interrupted exchange, in case their settlements are repeated.
 _REMEMBERED: Final = 10_000
+#: Seconds until the same problem with taking messages is told again.
+_COMPLAIN_EVERY: Final = 60.0
 
 
 class RedisConsumer(Consumer):
@@ -71,6 +74,7 @@ class RedisConsumer(Consumer):
         self._done: set[str] = set()
         self._broken = False
         self._closed = False
+        self._complain_at: dict[str, float] = {}
         if not self._heir:
             self._sign_in()
 
@@ -271,12 +275,19 @@ class RedisConsumer(Consumer):
         for at in range(0, len(problems), 2):
             number, text = problems[at], problems[at + 1].decode(errors="replace")
             if number == 0:
-                logger.error("Cannot take messages from %s: %s", self._link.address.url, text)
+                self._complain(text)
                 continue
             settlement = step.settlements[number - 1]
             logger.error("Cannot settle the loan %s: %s", settlement.delivery.loan, text)
             refused.append(settlement)
             step.loans.remove(settlement.delivery.loan.rpartition("/")[2])
+
+    def _complain(self, text: str) -> None:
+        """Of what stays as it is until somebody mends it: now and then is enough."""
+        now = monotonic()
+        if now >= self._complain_at.get(text, 0.0):
+            self._complain_at[text] = now + _COMPLAIN_EVERY
+            logger.error("Cannot take messages from %s: %s", self._link.address.url, text)
 
     # Parked messages, and leaving -----------------------------------------------------------------
 

@@ -6,6 +6,7 @@
 -- `next` is all that an idle consumer reads: it changes only when somebody must wake earlier.
 
 local PROMOTED_AT_ONCE = 1000
+local RETRY_AFTER = 3000 -- milliseconds, for a message whose list is no list
 
 local function delay(zset, messages, next_due, twins, id, due, level, raw)
   local member = id
@@ -50,23 +51,42 @@ local function first_due(zset, next_due)
   return tonumber(first[2])
 end
 
--- Moves what is due to its lists. `list_of(level)` names the list of a level. Returns the next
--- due moment, which lies in the past when there was more than fits into one step.
-local function promote(zset, messages, next_due, twins, now, list_of)
+-- Moves what is due to its lists. `list_of(level)` names the list of a level. One that cannot be
+-- pushed to is told to `report(list, problem)`: its messages stay delayed for a while more; or, when
+-- that returns an error, it is raised after all that was moved has been removed here. Returns the
+-- next due moment, which lies in the past when there was more than fits into one step.
+local function promote(zset, messages, next_due, twins, now, list_of, report)
   local due = redis.call('ZRANGEBYSCORE', zset, '-inf', now, 'LIMIT', 0, PROMOTED_AT_ONCE)
   if #due > 0 then
     local kept = redis.call('HMGET', messages, unpack(due))
+    local gone, fatal = {}, nil
     for i = 1, #due do
+      local place, answer
       if kept[i] then
-        redis.call('LPUSH', list_of(string.sub(kept[i], 1, 1)), string.sub(kept[i], 3))
+        place = list_of(string.sub(kept[i], 1, 1))
+        answer = redis.pcall('LPUSH', place, string.sub(kept[i], 3))
+      end
+      if type(answer) == 'table' then
+        fatal = report(place, answer)
+        if fatal then
+          break
+        end
+        redis.call('ZADD', zset, now + RETRY_AFTER, due[i])
+      else
+        gone[#gone + 1] = due[i]
       end
     end
-    redis.call('ZREM', zset, unpack(due))
-    redis.call('HDEL', messages, unpack(due))
-    for i = 1, #due do
-      if string.find(due[i], '#', 1, true) then
-        forget_twin(zset, twins, due[i])
+    if #gone > 0 then
+      redis.call('ZREM', zset, unpack(gone))
+      redis.call('HDEL', messages, unpack(gone))
+    end
+    for i = 1, #gone do
+      if string.find(gone[i], '#', 1, true) then
+        forget_twin(zset, twins, gone[i])
       end
+    end
+    if fatal then
+      error(fatal, 0)
     end
   end
   return first_due(zset, next_due)

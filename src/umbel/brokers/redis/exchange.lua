@@ -40,20 +40,16 @@ local time = redis.call('TIME')
 local now_us = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local now = math.floor(now_us / 1000)
 
--- A key that holds something else concerns one settlement, whose loan then goes on. Everything
--- else (read-only server, no memory, no permission) concerns all: the error ends the script.
-local function failed(settlement, problem)
-  local text = type(problem) == 'table' and problem.err or tostring(problem)
-  if not string.find(text, 'WRONGTYPE', 1, true) then
-    error(problem, 0)
-  end
+-- A key that holds something else concerns one settlement, whose loan then goes on, or one list
+-- (settlement 0), which is passed by.
+local function failed(settlement, text)
   problems[#problems + 1] = settlement
   problems[#problems + 1] = text
 end
 
 -- Settlements ------------------------------------------------------------------------------------
 
-local held, first_loan = {}, arg
+local held, first_loan = {}, arg -- those that can end
 local settled_count = tonumber(ARGV[8])
 for i = 1, settled_count do
   if redis.call('HEXISTS', loans, ARGV[arg + i]) == 1 then
@@ -63,6 +59,49 @@ for i = 1, settled_count do
   end
 end
 arg = arg + settled_count
+
+-- Looked at before anything of a settlement is done: whether all that belongs to it can be.
+local KEYS_OF, ARGV_OF
+if effect_count > 0 then
+  KEYS_OF = {LPUSH = 1, RPUSH = 1, SADD = 1, delay = 4, bury = 2, park = 1}
+  ARGV_OF = {LPUSH = 1, RPUSH = 1, SADD = 1, delay = 4, bury = 2, park = 3}
+  local TYPES = {
+    LPUSH = {'list'}, RPUSH = {'list'}, SADD = {'set'}, park = {'list'},
+    delay = {'zset', 'hash', 'string', 'hash'}, bury = {'zset', 'hash'},
+  }
+  local types = {} -- of the keys that were looked at, or what they will be
+
+  local function check(settlement, name, wanted)
+    local found = types[name]
+    if found == wanted then
+      return
+    end
+    found = found or redis.call('TYPE', name).ok
+    if found == 'none' then
+      found = wanted
+    end
+    types[name] = found
+    if found ~= wanted and held[settlement] then
+      held[settlement] = nil
+      failed(settlement, 'WRONGTYPE ' .. name .. ' is a ' .. found .. ', not a ' .. wanted)
+    end
+  end
+
+  local k, a = key + store_count, arg + 2 * store_count
+  for _ = 1, effect_count do
+    local kind, settlement = ARGV[a + 1], tonumber(ARGV[a + 2])
+    if held[settlement] then
+      local wanted = TYPES[kind]
+      for i = 1, #wanted do
+        check(settlement, KEYS[k + i], wanted[i])
+      end
+      if kind == 'park' then
+        check(settlement, parked, 'set')
+      end
+    end
+    k, a = k + KEYS_OF[kind], a + 2 + ARGV_OF[kind]
+  end
+end
 
 if store_count > 0 then
   if ARGV[11] ~= '' then
@@ -113,17 +152,10 @@ if effect_count > 0 then
     redis.call('SADD', parked, ARGV[a + 1])
   end
 
-  local KEYS_OF = {LPUSH = 1, RPUSH = 1, SADD = 1, delay = 4, bury = 2, park = 1}
-  local ARGV_OF = {LPUSH = 1, RPUSH = 1, SADD = 1, delay = 4, bury = 2, park = 3}
-
   for _ = 1, effect_count do
     local kind, settlement = ARGV[arg + 1], tonumber(ARGV[arg + 2])
     if held[settlement] then
-      local done, problem = pcall(effects[kind], key, arg + 2)
-      if not done then
-        held[settlement] = nil
-        failed(settlement, problem)
-      end
+      effects[kind](key, arg + 2)
     end
     key = key + KEYS_OF[kind]
     arg = arg + 2 + ARGV_OF[kind]
@@ -163,6 +195,20 @@ end
 
 local next_due
 local runs, lent = {}, {}
+local reported = {}
+
+-- A list that is something else is told once, and passed by. Everything else (read-only server, no
+-- memory, no permission) concerns all: then this is the error to raise.
+local function report(name, problem)
+  if not string.find(problem.err, 'WRONGTYPE', 1, true) then
+    return problem
+  end
+  if not reported[name] then
+    reported[name] = true
+    failed(0, 'WRONGTYPE ' .. name .. ' is no list')
+  end
+  return nil
+end
 
 local function note_due(moment)
   if moment and (not next_due or moment < next_due) then
@@ -181,7 +227,7 @@ local function promote_queue(queue)
       end
     end
     return KEYS[3 + (place - 1) * queue_count + queue + 1]
-  end))
+  end, report))
 end
 
 -- `next` is missing when nothing is delayed; that is believed only after a look.
@@ -213,12 +259,16 @@ local function keep(at, batch)
   end
 end
 
--- Up to `count` messages of one list. A list that is something else is told once, and passed by.
+-- Up to `count` messages of one list.
 local function take(at, count)
-  local batch = redis.pcall('RPOP', KEYS[3 + at + 1], count)
+  local name = KEYS[3 + at + 1]
+  local batch = redis.pcall('RPOP', name, count)
   if batch and batch.err then
-    failed(0, batch)
-    batch = nil
+    local fatal = report(name, batch)
+    if fatal then
+      error(fatal, 0)
+    end
+    return {}
   end
   return batch or {}
 end

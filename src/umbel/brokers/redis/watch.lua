@@ -11,6 +11,15 @@ redis.call('EXISTS', KEYS[1])
 for i = 2, lists + 1, 1000 do
   ready = ready + redis.call('EXISTS', unpack(KEYS, i, math.min(i + 999, lists + 1)))
 end
+if ready > 0 then -- what is something else holds no messages
+  ready = 0
+  for i = 2, lists + 1 do
+    local length = redis.pcall('LLEN', KEYS[i])
+    if type(length) == 'number' and length > 0 then
+      ready = ready + 1
+    end
+  end
+end
 local next_due
 for i = lists + 2, #KEYS do
   local moment = tonumber(redis.call('GET', KEYS[i]) or nil)
