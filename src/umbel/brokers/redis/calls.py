@@ -123,6 +123,12 @@ class Calls:
             rules.known_queues.update(step.new_queues)
         return prefix, answer
 
+    def held(self, consumer_id: str, fields: Sequence[str]) -> list[str]:
+        """Which of these loans have not ended."""
+        where = self._keys.loans_of(consumer_id)
+        found = self.link.pipeline(("HEXISTS", where, field) for field in fields)
+        return [field for field, there in zip(fields, found, strict=True) if there]
+
     def watch(self) -> tuple[int, int]:
         """``watch.lua``; from now on the server tells this connection when there is news."""
         answer = self.link.eval(

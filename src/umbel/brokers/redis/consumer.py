@@ -240,7 +240,9 @@ class RedisConsumer(Consumer):
         step = Step(self._rules, self._lists, self._joined)
         refused += step.add_all(settlements, len(owner) + 1)
         if step.apart and self._records is not None:
-            self._records.store_many(step.apart)
+            held = self._calls.held(owner, list(step.apart))  # a refused one overwrites nothing
+            if held:
+                self._records.store_many([step.apart[field] for field in held])
         prefix, answer = self._calls.exchange(owner, step, limit, self._turn)
         if answer[0] == b"stale":
             refused += step.settlements

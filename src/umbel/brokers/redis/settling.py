@@ -56,8 +56,8 @@ class Step:
         self._rules = rules
         self._lists = lists
         self._store = store
-        #: Records to be stored before this step.
-        self.apart: list[ResultRecord] = []
+        #: Records to be stored before this step, by the loans they come with.
+        self.apart: dict[str, ResultRecord] = {}
         #: In the order of the arguments.
         self.settlements: list[Settlement] = []
         self.loans: list[str] = []
@@ -82,7 +82,7 @@ class Step:
                 repeated.append(settlement)
                 continue
             seen.add(field)
-            if settlement.record is not None and self._add_store(settlement.record):
+            if settlement.record is not None and self._add_store(field, settlement.record):
                 self.settlements.append(settlement)
                 self.loans.append(field)
             else:
@@ -93,11 +93,11 @@ class Step:
         self._add_effects()
         return repeated
 
-    def _add_store(self, record: ResultRecord) -> bool:
+    def _add_store(self, field: str, record: ResultRecord) -> bool:
         """Whether the record goes with the settlement, not before it."""
         encoded = None if self._store is None else self._store.encode_record(record)
         if encoded is None:
-            self.apart.append(record)
+            self.apart[field] = record
             return False
         key, ttl, payload = encoded
         self.store_keys.append(key)

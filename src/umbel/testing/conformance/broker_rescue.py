@@ -302,6 +302,26 @@ class RescueChapter(BrokerKind):
         assert found.result == "second run"
         assert living.exchange([], 10).deliveries == []
 
+    def test_a_refused_settlement_overwrites_no_result_in_another_store(
+        self, broker: Broker, second_broker: Broker, consume: Consume
+    ) -> None:
+        store = ForeignStore()
+        dead, living = consume(records=store), consume(on=second_broker, records=store)
+        first, second = messages(2)
+        broker.publish([first, second])
+        old, held = receive(dead, 2)
+        heir = second_broker.adopt(dead.id, store)
+        release(heir, next(one for one in heir.lent() if ids([one]) == [first.id]))
+        ack(living, *receive(living), record=record(first.id, result="second run"))
+        settlements = [
+            Settlement(delivery=old, verdict=Verdict.ACK, record=record(first.id, result="late")),
+            Settlement(delivery=held, verdict=Verdict.ACK, record=record(second.id, result="kept")),
+        ]
+        assert dead.exchange(settlements, 0).refused == settlements[:1]
+        assert store.records[first.id].result == "second run"
+        assert store.records[second.id].result == "kept"
+        heir.close()
+
     @pytest.mark.parametrize("finished", [True, False], ids=["signed off", "being rescued"])
     def test_a_fenced_consumer_registers_anew_and_keeps_working(
         self, broker: Broker, second_broker: Broker, consume: Consume, finished: bool
