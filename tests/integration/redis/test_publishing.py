@@ -122,6 +122,44 @@ def test_a_batch_whose_connection_breaks_under_way_is_sent_again(broker, server)
     consumer.close()
 
 
+@pytest.mark.parametrize("many", [True, False], ids=["batches", "one batch"])
+@pytest.mark.parametrize("step", ["post", "collect"])
+def test_a_publish_that_is_interrupted_leaves_no_answers_for_the_next_to_read(broker, step, many):
+    """By a time limit or Ctrl-C, which come between any two steps."""
+    broker.publish(messages(1))
+    link = broker.pool.take()
+    broker.pool.give(link)
+    whole = getattr(link, step)
+
+    def interrupt(argument):
+        if step == "post":
+            whole(argument)
+        raise KeyboardInterrupt
+
+    setattr(link, step, interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        broker.publish_all([messages(1)]) if many else broker.publish(messages(1))
+    assert broker.pool.call("ECHO", "hello") == b"hello"
+
+
+def test_an_interrupted_publish_gives_its_place_in_a_bounded_pool_back(make_broker):
+    broker = make_broker(options={"max_connections": 1}, publish_timeout=0.5)
+    broker.publish(messages(1))
+    link = broker.pool.take()
+    broker.pool.give(link)
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    link.idle_since = 0.0
+    link.call = interrupt  # the question whether it still works
+    with pytest.raises(KeyboardInterrupt):
+        broker.publish(messages(1))
+    del link.call
+    broker.publish(messages(1))
+    assert broker.admin.queues()[0].ready == 2
+
+
 def test_batches_to_a_server_that_goes_away_end_with_an_operational_error(broker, server):
     made = []
 

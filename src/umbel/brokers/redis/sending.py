@@ -166,9 +166,10 @@ class Sender:
         attempt = 0
         while True:
             link = self._pool.take(deadline)
-            self._pool.trust(link)
-            used = link.connected
+            used = False
             try:
+                self._pool.trust(link)
+                used = link.connected
                 return work(link)
             except (ConnectionLost, Refused) as error:
                 problem: OperationalError = error

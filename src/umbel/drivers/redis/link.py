@@ -70,6 +70,8 @@ class Link:
         self.protocol = address.protocol
         #: A moment of the monotonic clock.
         self.deadline: float | None = None
+        #: Commands were posted whose answers nobody has collected: no use to anybody else.
+        self.awaited = False
         #: When the pool got it back, on the monotonic clock.
         self.idle_since = 0.0
         self._socket: socket.socket | None = None
@@ -102,10 +104,10 @@ class Link:
         return self.collect(self.post(commands))
 
     def post(self, commands: Iterable[tuple[Argument, ...]]) -> int:
-        """Send commands and do not wait: so many answers are to be collected before anything else
-        is asked here."""
+        """Send commands and do not wait: so many answers are to be collected before all else."""
         packed = [pack(command) for command in commands]
         self._prepare()
+        self.awaited = True
         try:
             self._write(b"".join(packed))
         except BaseException:
@@ -120,6 +122,7 @@ class Link:
         try:
             self._limit_to(self._left())
             answers = [self._answer() for _ in range(count)]
+            self.awaited = False
         except BaseException:
             self.close()
             raise
@@ -202,6 +205,7 @@ class Link:
     def close(self) -> None:
         """Close the connection; the next use opens a new one."""
         connected, self._socket, self._reader = self._socket, None, None
+        self.awaited = False
         if connected is not None:
             connected.close()
 

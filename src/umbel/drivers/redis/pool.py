@@ -51,8 +51,8 @@ class Pool:
         return link
 
     def give(self, link: Link) -> None:
-        """Take it back; a broken one is forgotten."""
-        if link.connected:
+        """Take it back; a broken one is forgotten, and one on which answers are still to come."""
+        if link.connected and not link.awaited:
             link.idle_since = monotonic()
             self._idle.append(link)
         else:
