@@ -6,11 +6,24 @@ stored and messages sent by themselves, as often as it takes.
 
 from __future__ import annotations
 
+import logging
 from collections import deque
+from collections.abc import Sequence
+from datetime import UTC, datetime
 
+from msgspec.structs import replace
+
+from umbel import states
 from umbel.brokers.base import Broker, RecordStore, Settlement
+from umbel.exceptions import OperationalError
+from umbel.message.failure import describe
+from umbel.message.message import Message
+from umbel.message.record import ResultRecord
+from umbel.message.tracebacks import format_traceback
 
 __all__ = ["Aftermath"]
+
+logger = logging.getLogger("umbel.worker")
 
 
 class Aftermath:
@@ -30,13 +43,39 @@ class Aftermath:
 
     def settle_next(self) -> bool:
         """Deal with the oldest; False when there is none. Raises OperationalError, and then it
-        stays."""
+        stays. What can never be sent or stored is a failure of its task."""
         if not self._waiting:
             return False
         settlement = self._waiting[0]
-        if settlement.record is not None and self.records is not None:
-            self.records.store_many([settlement.record])
-        if settlement.publish:
-            self.broker.publish(settlement.publish)
+        try:
+            self._deal_with(settlement.record, settlement.publish)
+        except OperationalError:
+            raise
+        except Exception as error:
+            logger.exception("What task %s left cannot be kept", _name(settlement))
+            if settlement.record is not None:
+                self._deal_with(_failed(settlement.record, error), ())
         self._waiting.popleft()
         return True
+
+    def _deal_with(self, record: ResultRecord | None, messages: Sequence[Message]) -> None:
+        # The record first: storing it again does no harm, sending again would.
+        if record is not None and self.records is not None:
+            self.records.store_many([record])
+        if messages:
+            self.broker.publish(messages)
+
+
+def _name(settlement: Settlement) -> str:
+    message = settlement.delivery.message
+    return "?" if message is None else f"{message.task}[{message.id}]"
+
+
+def _failed(record: ResultRecord, error: Exception) -> ResultRecord:
+    return replace(
+        record,
+        status=states.FAILURE,
+        result=describe(error),
+        traceback=format_traceback(error),
+        date_done=datetime.now(UTC).isoformat(),
+    )

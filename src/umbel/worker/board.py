@@ -7,10 +7,13 @@ reader that must be sure reads twice.
 
 from __future__ import annotations
 
+import logging
 import mmap
 import struct
 
 __all__ = ["Board", "Slot"]
+
+logger = logging.getLogger("umbel.worker")
 
 _ID = struct.Struct("=H126s")  # consumer id
 _RUN = struct.Struct("=QdH238s")  # generation, monotonic start, loan
@@ -36,7 +39,6 @@ class Slot:
         self._index = index
         self._base = index * _SIZE
         self._generation = 0
-        self._acknowledged = False
 
     @property
     def number(self) -> int:
@@ -69,20 +71,19 @@ class Slot:
         """Nothing runs here."""
         _RUN.pack_into(self._memory, self._base + _RUN_AT, self._generation, 0.0, 0, b"")
         _LIMIT.pack_into(self._memory, self._base + _LIMIT_AT, 0.0, 0.0)
-        if self._acknowledged:
-            self._acknowledged = False
-            _ACKNOWLEDGED.pack_into(self._memory, self._base + _ACKNOWLEDGED_AT, 0, b"")
 
     def acknowledge(self, task_id: str) -> None:
-        """The running job's loan has ended already; its result is to be remembered."""
+        """The running job's loan has ended already; its result is to be remembered, until it has
+        been (then with an empty id)."""
         text = task_id.encode()
-        if len(text) <= _LONGEST_TASK_ID:
-            self._acknowledged = True
-            _ACKNOWLEDGED.pack_into(self._memory, self._base + _ACKNOWLEDGED_AT, len(text), text)
+        if len(text) > _LONGEST_TASK_ID:
+            logger.warning("If task %s kills its process, its result will not say so", task_id)
+            return
+        _ACKNOWLEDGED.pack_into(self._memory, self._base + _ACKNOWLEDGED_AT, len(text), text)
 
     @property
     def acknowledged(self) -> str:
-        """The task id of a running job whose loan has ended already; empty: none."""
+        """The task id of a job whose loan has ended, and whose result is not stored; empty: none."""
         length, text = _ACKNOWLEDGED.unpack_from(self._memory, self._base + _ACKNOWLEDGED_AT)
         task_id: str = text[:length].decode()
         return task_id
@@ -137,9 +138,14 @@ class Slot:
         return True
 
     def rise(self) -> bool:
-        """This process has something to do. True: others sleep, and somebody should watch."""
+        """This process has something to do, or is no more. True: others sleep and nobody watches."""
         self._memory[self._base + _REST_AT] = _AWAKE
-        return self._others(_ASLEEP)
+        return self._others(_ASLEEP) and not self._others(_WATCHING)
+
+    @property
+    def idle(self) -> bool:
+        """Whether this process sleeps or watches."""
+        return self._memory[self._base + _REST_AT] != _AWAKE
 
     def _others(self, state: int) -> bool:
         memory, own = self._memory, self._base + _REST_AT

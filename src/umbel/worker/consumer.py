@@ -25,14 +25,10 @@ from umbel.brokers.base import (
     Verdict,
 )
 from umbel.events.emitter import Emitter
-from umbel.events.types import (
-    LoanLost,
-    MessageUndecodable,
-    TaskParked,
-    TaskReceived,
-)
+from umbel.events.types import LoanLost, MessageUndecodable, TaskParked, TaskReceived
 from umbel.exceptions import OperationalError
 from umbel.message.tracebacks import one_line
+from umbel.worker.acknowledgement import Acknowledgement
 from umbel.worker.aftermath import Aftermath
 from umbel.worker.batch import AHEAD, BatchSize
 from umbel.worker.control import Control
@@ -90,18 +86,26 @@ class ConsumerLoop:
         #: Held by this thread, except while it runs jobs and somebody watches over it.
         self._lock = threading.RLock()
         self.consumer: Consumer
+        self._signed_in = False
         self.waker = Waker()
         self.sleep = Sleep(control, self.waker)
-        self.outage = Outage(broker.display_url, getattr(records, "display_url", ""), control)
+        urls = (broker.display_url, getattr(records, "display_url", ""))
+        self.outage = Outage(*urls, control)
+        #: While what remains of early acknowledged jobs cannot be stored or sent.
+        self._late_outage = Outage(*urls, control)
         #: Settlements not yet accepted by the broker.
         self._ended: deque[Settlement] = deque()
         self.aftermath = Aftermath(broker, records)
-        self._urgent: deque[_Acknowledgement] = deque()
+        self._urgent: deque[Acknowledgement] = deque()
         self._submitted = 0
         self._finished = 0
         #: Jobs that ran to their end in this process.
         self._ran = 0
         self._wake_at = 0
+        #: Monotonic moment since which jobs have kept this thread; 0: none do.
+        self._running_since = 0.0
+        #: There were parked messages at the last exchange.
+        self._parked = False
         self._look_at = 0.0
         self._beat_at = 0.0
         self._draining = False
@@ -117,17 +121,18 @@ class ConsumerLoop:
             if self._open():
                 while not self._drained():
                     self._turn()
-                self._close()
+                self.close()
         self.pool.stop()
 
     def acknowledge(self, delivery: Delivery) -> bool:
         """End this loan before its job runs; False when it was taken back before. Blocks."""
-        wish = _Acknowledgement(Settlement(delivery=delivery, verdict=Verdict.ACK))
+        wish = Acknowledgement(delivery)
         self._urgent.append(wish)
         if threading.get_ident() == self._thread:
             with self._lock:
                 while not wish.answered.is_set():
                     self._exchange([], 0)
+                    self._obey()
         else:
             self.waker.set()
             wish.answered.wait()
@@ -141,6 +146,7 @@ class ConsumerLoop:
                 self.outage.lost(error)
                 self._obey()
             else:
+                self._signed_in = True
                 self.control.sign(self.consumer.id)
                 self.outage.back()
                 self.control.announce(ready=True)
@@ -148,15 +154,17 @@ class ConsumerLoop:
         return False
 
     def _turn(self) -> None:
+        if not self._settle_aftermath():
+            self._give_back()  # who knows how long that takes; and their own would only be added
         ended = self._take_ended()
-        self._settle_aftermath()
+        if self._parked:
+            self._unpark(self._room(len(ended)))
         exchange = self._exchange(ended, self._room(len(ended)))
         if exchange is not None:
+            self._parked = exchange.parked
             for delivery in exchange.deliveries:
                 self._receive(delivery)
-            if exchange.parked:
-                self._unpark()
-        if not self._run_inline():
+        if not self._run_inline() and exchange is not None:  # else there was a pause already
             self._rest()
         self._obey()
         self._give_back_late()
@@ -171,41 +179,44 @@ class ConsumerLoop:
             return self._run_waiting()
         if waiting + self._pending() > 1:
             self._watch()
+        self._running_since = time.monotonic()
         self._lock.release()
         try:
             return self._run_waiting()
         finally:
             self._lock.acquire()
+            self._running_since = 0.0
 
     def _run_waiting(self) -> bool:
         began = time.monotonic()
-        while self.pool.run_next():
+        while not (self._exhausted() or self.aftermath) and self.pool.run_next():
             if time.monotonic() - began > SETTLE_WITHIN:
                 return True
         return False
+
+    def busy(self) -> float:
+        """Seconds for which jobs have kept this loop's thread; 0: it is not running any."""
+        since = self._running_since
+        return time.monotonic() - since if since else 0.0
 
     def tend(self) -> bool:
         """While a job keeps this loop's thread busy, from another one: settle what ended before it,
         give back what waits behind it, obey. True: something may wait again soon."""
         with self._lock:
-            if not self.pool.longest():
+            if not self._running_since:
                 return False
             self._obey()
             self._give_back_late()
-            if self._pending():
-                ended = self._take_ended()
-                self._settle_aftermath()
-                self._exchange(ended, 0)
+            if self._ended:
+                self._exchange(self._take_ended(), 0)
             return bool(self.pool.waiting() + self._pending())
 
-    def abandon(self) -> None:
-        """Leave at once; what was not settled goes back to its queue."""
-        self._close()
-
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Leave; what was not settled goes back to its queue."""
         self.control.announce(ready=False)
         try:
-            self.consumer.close()
+            if self._signed_in:
+                self.consumer.close()
         except OperationalError as error:
             # The supervisor, or after a while any worker, gives the loans back instead.
             logger.warning("Could not sign off from %s: %s", self.broker.display_url, error)
@@ -222,7 +233,10 @@ class ConsumerLoop:
             self.outage.lost(error)
             return None
         except Exception:
-            logger.exception("A settlement cannot be written; looking for it among %d", len(ended))
+            logger.exception("An exchange with %s failed", self.broker.display_url)
+            if not ended:
+                readable((self.control.fd,), LOOK_EVERY)
+            # If it is one of these that cannot be written, it is found when each goes alone.
             self._ended.extendleft(self._written_alone(one) for one in reversed(ended))
             return None
         self.outage.back()
@@ -269,23 +283,28 @@ class ConsumerLoop:
         self.batch.observe(0.0)
         self._ended.append(Settlement(delivery=delivery, verdict=verdict, reason=reason))
 
-    def _unpark(self) -> None:
+    def _unpark(self, limit: int) -> None:
         now = time.monotonic()
         if now < self._look_at or self._draining:
             return
         self._look_at = now + LOOK_EVERY
         try:
-            for delivery in self.consumer.unpark(self.tasks.keys(), self.batch.target()):
+            for delivery in self.consumer.unpark(self.tasks.keys(), limit):
                 self._receive(delivery)
         except OperationalError as error:
             self.outage.lost(error)
 
-    def _settle_aftermath(self) -> None:
+    def _settle_aftermath(self) -> bool:
+        """True when nothing is left of it."""
         try:
             while self.aftermath.settle_next():
                 self._finished += 1
+                self.control.slot.acknowledge("")
         except OperationalError as error:
-            self.outage.lost(error)
+            self._late_outage.lost(error)
+            return False
+        self._late_outage.back()
+        return True
 
     # Slots ----------------------------------------------------------------------------------------
 
@@ -298,12 +317,11 @@ class ConsumerLoop:
             self.waker.set()
 
     def _take_ended(self) -> list[Settlement]:
-        ended = self._ended
-        return [ended.popleft() for _ in range(len(ended))]
+        return [self._ended.popleft() for _ in range(len(self._ended))]
 
     def _room(self, ending: int) -> int:
         """How many messages to ask for, when ``ending`` of those held are about to be settled."""
-        if self._draining:
+        if self._draining or self.aftermath:
             return 0
         held = self._submitted - self._finished - ending
         # Behind a job that takes its time, nothing waits: another worker may be idle.
@@ -313,8 +331,10 @@ class ConsumerLoop:
         return target - held if held <= target // 2 else 0
 
     def _give_back_late(self) -> None:
-        if not self._draining and self.pool.longest() <= GIVE_BACK_AFTER:
-            return
+        if self._draining or self.pool.longest() > GIVE_BACK_AFTER:
+            self._give_back()
+
+    def _give_back(self) -> None:
         for job in self.pool.withdraw():
             self._ended.append(Settlement(delivery=job.delivery, verdict=Verdict.RELEASE))
 
@@ -322,6 +342,8 @@ class ConsumerLoop:
 
     def _rest(self) -> None:
         held = self._submitted - self._finished
+        if not held and (self._draining or self._exhausted()):
+            return
         self._wake_at = max(1, (held + 1) // 2)
         if self._urgent or self._pending() >= self._wake_at:
             self._wake_at = 0
@@ -377,18 +399,3 @@ class ConsumerLoop:
         message = settlement.delivery.message
         if message is not None:
             self.emitter.emit(LoanLost(id=message.id, name=message.task))
-
-
-class _Acknowledgement:
-    """A slot's wish to end a loan before its job runs, and the broker's answer."""
-
-    __slots__ = ("accepted", "answered", "settlement")
-
-    def __init__(self, settlement: Settlement) -> None:
-        self.settlement = settlement
-        self.accepted = False
-        self.answered = threading.Event()
-
-    def answer(self, *, accepted: bool) -> None:
-        self.accepted = accepted
-        self.answered.set()

@@ -14,13 +14,13 @@ import threading
 from typing import Protocol
 
 from umbel.worker.control import Control
-from umbel.worker.pools.base import Pool
 from umbel.worker.waker import Waker, readable
 
 __all__ = ["Guardian", "Ward"]
 
 #: Seconds that a job may keep the loop busy before the guardian steps in, when something waits.
 PATIENCE = 0.02
+SHORTEST = 0.001
 #: Seconds between looks when nothing waits.
 LOOK_EVERY = 1.0
 
@@ -28,8 +28,11 @@ LOOK_EVERY = 1.0
 class Ward(Protocol):
     """What a guardian knows of a loop."""
 
-    pool: Pool
     control: Control
+
+    def busy(self) -> float:
+        """Seconds for which jobs have kept the loop's thread; 0: it is not running any."""
+        ...
 
     def tend(self) -> bool:
         """Do what cannot wait until the running job ends; True: something may wait again soon."""
@@ -69,15 +72,16 @@ class Guardian(threading.Thread):
             os._exit(70)
 
     def _look(self) -> None:
-        control = self._ward.control.fd
+        control, busy = self._ward.control.fd, self._ward.busy()
         # Between jobs the loop listens to the supervisor itself.
-        busy = self._ward.pool.longest() > 0
         fds = (self._waker.fd, control) if busy else (self._waker.fd,)
-        told = readable(fds, PATIENCE if self._attentive else LOOK_EVERY)
+        timeout = max(PATIENCE - busy, SHORTEST) if self._attentive else LOOK_EVERY
+        told = readable(fds, timeout)
         if self._waker.fd in told:
             self._waker.clear()
             return
-        if control in told or self._ward.pool.longest() > PATIENCE:
-            self._attentive = self._ward.tend()
-        elif not self._ward.pool.longest():
-            self._attentive = False
+        # Before looking: who calls ``watch`` meanwhile sets it again.
+        self._attentive = False
+        busy = self._ward.busy()
+        if self._ward.tend() if control in told or busy >= PATIENCE else busy:
+            self._attentive = True

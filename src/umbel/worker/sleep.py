@@ -7,7 +7,9 @@ moment; then the bell wakes one of them, which watches in its place.
 from __future__ import annotations
 
 from collections.abc import Callable
+from time import monotonic
 
+from umbel.worker.bell import Bell
 from umbel.worker.control import Control
 from umbel.worker.waker import Waker, readable
 
@@ -36,7 +38,12 @@ class Sleep:
             if slot.rise():
                 bell.ring_in(AWAY)
         else:
-            woken = readable((*fds, bell.fd), timeout)
-            while woken == [bell.fd] and not bell.answer():
-                woken = readable((*fds, bell.fd), timeout)
-            slot.rise()
+            self._sleep(bell, timeout, fds)
+            if slot.rise():
+                bell.ring_in(AWAY)
+
+    def _sleep(self, bell: Bell, timeout: float, fds: tuple[int, ...]) -> None:
+        end = monotonic() + timeout
+        woken = readable((*fds, bell.fd), timeout)
+        while woken == [bell.fd] and not bell.answer():  # another one goes
+            woken = readable((*fds, bell.fd), end - monotonic())

@@ -127,7 +127,8 @@ class Supervisor:
         signal.signal(signal.SIGCHLD, wake)
         signal.signal(signal.SIGTERM, term)
         signal.signal(signal.SIGINT, term)
-        signal.signal(signal.SIGHUP, term)
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup
+            signal.signal(signal.SIGHUP, term)
         signal.signal(signal.SIGQUIT, leave)
 
     def _obey_signals(self) -> None:
@@ -177,14 +178,15 @@ class Supervisor:
         if not self.steward.quiet.acquire(blocking=False):
             return False
         slot.clear()
-        read_end, write_end = os.pipe()
+        ends: tuple[int, ...] = ()
         try:
+            ends = read_end, write_end = os.pipe()
             _flush()
             pid = os.fork()
         except OSError as error:
             logger.error("Cannot start a process: %s", error.strerror)  # noqa: TRY400 - one line
-            os.close(read_end)
-            os.close(write_end)
+            for end in ends:
+                os.close(end)
             return False
         finally:
             self.steward.quiet.release()
@@ -223,7 +225,8 @@ class Supervisor:
     def _bury(self, child: Child, status: int) -> None:
         os.close(child.pipe)
         slot = child.slot
-        self.bell.ring_in(0.0)  # it may have been the one that watched
+        if slot.rise():  # it was the one that watched
+            self.bell.ring_in(0.0)
         detail = _describe(status)
         clean = os.WIFEXITED(status) and os.WEXITSTATUS(status) == 0
         if slot.consumer_id:

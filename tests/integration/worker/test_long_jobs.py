@@ -49,6 +49,46 @@ def test_a_process_at_work_leaves_the_watch_to_another_one(deploy):
         await_true(lambda turn=turn: deployment.runs.count("end")[str(turn)], 5)
 
 
+def test_a_burst_on_an_idle_worker_is_taken_by_all_its_processes(deploy):
+    deployment = deploy()
+    app = deployment.app()
+    node = deployment.start("-c", "6")
+    assert app.send_task("add", args=(0, 0)).get(timeout=10) == 0
+    await_true(lambda: len(node.children()) == 6, 5)
+    for turn in range(3):
+        began = time.time()
+        jobs = [app.send_task("work", args=(f"{turn}-{one}", 0.8)) for one in range(6)]
+        for job in jobs:
+            job.get(timeout=10)
+        starts = [deployment.runs.moments("start", f"{turn}-{one}")[0] for one in range(6)]
+        assert max(starts) - began < 0.5, "only a look at the clock would come later"
+
+
+def test_a_process_that_has_run_its_share_leaves_at_once(deploy):
+    deployment = deploy()
+    app = deployment.app()
+    jobs = [app.send_task("add", args=(number, 1)) for number in range(8)]
+    deployment.start("-c", "1", "--max-tasks-per-child", "1")
+    jobs[0].get(timeout=10)
+    began = time.monotonic()
+    assert [job.get(timeout=10) for job in jobs] == list(range(1, 9))
+    assert time.monotonic() - began < 4, "not a second for each process"
+
+
+def test_a_worker_whose_work_is_done_stops_at_once(deploy):
+    deployment = deploy()
+    app = deployment.app()
+    node = deployment.start("-c", "2")
+    assert app.send_task("work", args=("one", 0.5)).get(timeout=10) == "one"
+    last = app.send_task("work", args=("last", 0.5))
+    await_true(lambda: deployment.runs.count("start")["last"], 5)
+    node.signal(signal.SIGTERM)
+    assert last.get(timeout=5) == "last"
+    began = time.monotonic()
+    assert node.wait() == 0
+    assert time.monotonic() - began < 0.5
+
+
 def test_when_the_process_that_watches_dies_another_one_watches(deploy):
     deployment = deploy()
     app = deployment.app()

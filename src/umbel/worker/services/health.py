@@ -17,10 +17,15 @@ from pathlib import Path
 
 from umbel.exceptions import ImproperlyConfigured
 from umbel.service import Service
+from umbel.worker.waker import Waker, readable
 
 __all__ = ["Health"]
 
 logger = logging.getLogger("umbel.worker")
+
+
+#: Seconds; nothing happens when they are over.
+_LONG = 60.0
 
 
 class Health(Service):
@@ -31,18 +36,23 @@ class Health(Service):
     def __init__(self, address: str, ready: Callable[[], bool]) -> None:
         super().__init__()
         self.server = _open(address, _answer(ready))
+        self.server.timeout = 0  # for one request, when there is one
+        self._waker = Waker()
         #: Where it really listens.
         self.address = address
         if isinstance(self.server, _TcpServer):
             self.address = f"{address.rpartition(':')[0]}:{self.server.socket.getsockname()[1]}"
 
     def run(self) -> None:
-        self.server.serve_forever(poll_interval=0.5)
+        fds = (self.server.fileno(), self._waker.fd)
+        while not self.stopping:
+            readable(fds, _LONG)
+            self.server.handle_request()
 
     def stop(self) -> None:
         super().stop()
-        if self._thread is not None:
-            self.server.shutdown()
+        self._waker.set()
+        self.join(_LONG)
         self.server.server_close()
         if isinstance(self.server, _UnixServer):
             Path(self.address).unlink(missing_ok=True)

@@ -88,16 +88,16 @@ class Steward(Service):
             if time.monotonic() >= beat_at:
                 pause = self.interval if self._beat() else min(_TRY_AGAIN, self.interval)
                 beat_at = time.monotonic() + pause
-            self._bury_all()
+            buried = self._bury_all()
             if self.connected and time.monotonic() >= look_at:
                 look_at = time.monotonic() + self.interval
                 self._try(self._rescue_silent)
                 self._try(self._expire_parked)
             pause = max(0.0, beat_at - time.monotonic())
-            if self._deaths:
+            if not buried:
                 # What could not be buried waits for the store to come back, not for news.
                 self._stopping.wait(min(_TRY_AGAIN, pause))
-            elif self._news.wait(pause):
+            elif not self._deaths and self._news.wait(pause):
                 self._news.clear()
 
     def _beat(self) -> bool:
@@ -111,13 +111,17 @@ class Steward(Service):
         self._found()
         return True
 
-    def _bury_all(self) -> None:
+    def _bury_all(self) -> bool:
+        """False when some could not be buried."""
+        all_buried = True
         for _ in range(len(self._deaths)):
             death = self._deaths[0]
             buried = self._try(partial(self.rescuer.rescue, death))
             self._deaths.popleft()
             if not buried:
                 self._deaths.append(death)
+                all_buried = False
+        return all_buried
 
     def _try(self, duty: Callable[[], object]) -> bool:
         """Do it; what goes wrong must not stop the other duties."""
