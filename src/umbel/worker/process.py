@@ -35,7 +35,7 @@ from umbel.worker.pools.inline import InlinePool
 if TYPE_CHECKING:
     from umbel.app.task import Task
 
-__all__ = ["WorkerProcess"]
+__all__ = ["FROM_TERMINAL", "WorkerProcess", "behave_as_usual", "run_child"]
 
 
 class WorkerProcess:
@@ -145,15 +145,17 @@ class JobMaker:
         return Job(delivery, message, *known)
 
 
-_FROM_TERMINAL = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP)
+#: Signals that mean the worker: Ctrl-C and what service managers send.
+FROM_TERMINAL = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP)
 
 
 def _leave_to_the_supervisor(_signum: int, _frame: FrameType | None) -> None:
     return
 
 
-def _behave_as_usual() -> None:
-    for number in _FROM_TERMINAL:
+def behave_as_usual() -> None:
+    """In what a task forks: signals end it, and mean nothing to the worker."""
+    for number in FROM_TERMINAL:
         signal.signal(number, signal.SIG_DFL)
 
 
@@ -163,11 +165,11 @@ def run_child(options: WorkerOptions, control: Control, emitter: Emitter) -> int
     # Ctrl-C in a terminal and a TERM to the whole group reach children too: only the supervisor
     # decides, and tells them through the pipe. Not SIG_IGN, which programs that a task starts
     # would inherit; and what a task forks itself behaves as it does elsewhere.
-    for number in _FROM_TERMINAL:
+    for number in FROM_TERMINAL:
         signal.signal(number, _leave_to_the_supervisor)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     name_log_lines(f"Worker-{slot.number}")
-    os.register_at_fork(after_in_child=_behave_as_usual)
+    os.register_at_fork(after_in_child=behave_as_usual)
     for started in options.process_started:
         started()
     WorkerProcess(options, slot, control, emitter).run()

@@ -19,7 +19,7 @@ from umbel.message.record import ResultRecord
 from umbel.worker.board import Board
 from umbel.worker.control import Control
 from umbel.worker.options import WorkerOptions
-from umbel.worker.process import WorkerProcess
+from umbel.worker.process import FROM_TERMINAL, WorkerProcess, behave_as_usual
 from umbel.worker.rescue import Rescuer
 from umbel.worker.services.health import Health
 from umbel.worker.services.steward import Steward
@@ -68,6 +68,8 @@ class Worker:
         address = options.health_address
         self.health = Health(address, self.ready) if address else None
         self._stops = 0
+        #: Nothing is being worked on any more: signals cannot make it faster.
+        self._leaving = False
         if self.health is not None:
             self.supervisor.close_in_child.append(self.health.disown)
 
@@ -148,28 +150,39 @@ class Worker:
     def _run_solo(self) -> int:
         control = Control(self.board.slots[0])
         self._warn_of_limits()
-
-        def stop(signum: int, _frame: FrameType | None) -> None:
-            self._stops += 1
-            if self._stops > 1 or signum == signal.SIGQUIT:
-                raise WorkerTerminate(1)
-            control.drain()
-
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
-            signal.signal(number, stop)
-        for started in self.options.process_started:
-            started()
-        process = WorkerProcess(self.options, self.board.slots[0], control, self.emitter)
-        self.emitter.emit(WorkerReady(node=self.options.node))
+        process: WorkerProcess | None = None
         try:
+            self._listen(control)
+            for started in self.options.process_started:
+                started()
+            process = WorkerProcess(self.options, self.board.slots[0], control, self.emitter)
+            self.emitter.emit(WorkerReady(node=self.options.node))
             process.run()
+            self._leaving = True
         except WorkerTerminate:
+            self._leaving = True  # before anything that another signal could interrupt
             self.emitter.emit(WorkerStopping(node=self.options.node, warm=False))
-            process.abandon()
+            if process is not None:
+                process.abandon()
         self.steward.stop()
         self.steward.join(_RETRY_LAST)
         self.emitter.emit(WorkerStopped(node=self.options.node))
         return 0
+
+    def _listen(self, control: Control) -> None:
+        """Let signals stop a solo worker, at once where the work is not to be finished."""
+
+        def stop(signum: int, _frame: FrameType | None) -> None:
+            self._stops += 1
+            # Always: a task that swallows what is raised here is the last one all the same.
+            control.drain()
+            if (self._stops > 1 or signum == signal.SIGQUIT) and not self._leaving:
+                raise WorkerTerminate(1)
+
+        os.register_at_fork(after_in_child=behave_as_usual)
+        for number in FROM_TERMINAL:
+            if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+                signal.signal(number, stop)
 
     def _warn_of_limits(self) -> None:
         limited = sorted(name for name, task in self.options.tasks.items() if task.time_limit)

@@ -13,7 +13,7 @@ from typing import Any
 
 from umbel import states
 from umbel.app.task import Task
-from umbel.exceptions import Retry
+from umbel.exceptions import Retry, WorkerTerminate
 from umbel.message.failure import ErrorInfo
 from umbel.worker.job import Job, Outcome
 from umbel.worker.middleware.base import Middleware
@@ -41,7 +41,7 @@ class Handlers(Middleware):
     def settle(self, job: Job, outcome: Outcome) -> Outcome:
         name = _AFTER.get(outcome.state)
         handlers = self.overridden(job.task)
-        if name is None or not handlers or outcome.state == states.IGNORED:
+        if name is None or not handlers:
             return outcome
         with job.task.requested(job.context):
             if name in handlers:
@@ -72,6 +72,8 @@ class Handlers(Middleware):
             if isinstance(error, Retry) and error.exc is not None:
                 error = error.exc
             handler(error, *arguments, ErrorInfo.of(error, outcome.traceback))
+        except WorkerTerminate:
+            raise
         except (Exception, SystemExit):
             logger.exception("%s of task %s raised", name, job.message.task)
 
@@ -83,6 +85,8 @@ class Handlers(Middleware):
             job.task.after_return(
                 outcome.state, value, job.message.id, job.args, job.kwargs, information
             )
+        except WorkerTerminate:
+            raise
         except (Exception, SystemExit):
             logger.exception("after_return of task %s raised", job.message.task)
 
