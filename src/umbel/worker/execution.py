@@ -11,10 +11,11 @@ order of the list is the order of the work. ``execute`` runs wherever the pool s
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack
-from typing import Any
+from typing import Any, NoReturn
 
 from umbel import states
 from umbel.app.context import Context
@@ -38,6 +39,7 @@ class Pipeline:
     ) -> None:
         self.node = node
         self.accept = accept
+        self._pid = os.getpid()
         self._admit = [m.admit for m in middlewares if _overrides(m, "admit")]
         self._around = [m.around for m in middlewares if _overrides(m, "around")]
         self._settle = [m.settle for m in reversed(middlewares) if _overrides(m, "settle")]
@@ -53,6 +55,8 @@ class Pipeline:
         except BaseException as error:
             logger.exception("Task %s could not be run", job.message.task)
             outcome = Outcome(states.FAILURE, error=error)
+        if os.getpid() != self._pid:
+            _leave_copy(job, outcome)
         job.runtime = time.monotonic() - job.began
         return self.settle(job, outcome)
 
@@ -91,6 +95,18 @@ class Pipeline:
             except BaseException:
                 logger.exception("The end of task %s could not be dealt with", job.message.task)
         return conclude(job, outcome)
+
+
+def _leave_copy(job: Job, outcome: Outcome) -> NoReturn:
+    """The task forked, and this is the copy. The job is not its own: how it ends is for whoever
+    waits for the process, not for handlers, events or the broker."""
+    error, code = outcome.error, 0
+    if isinstance(error, SystemExit):
+        code = error.code if isinstance(error.code, int) else int(error.code is not None)
+    elif error is not None:
+        logger.error("A copy of task %s failed", job.message.task, exc_info=error)
+        code = 1
+    os._exit(code & 0xFF)
 
 
 def _undecodable(error: Exception) -> Outcome:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 
 import pytest
 from tests.deployment import await_true
@@ -150,3 +151,20 @@ def test_ready_is_false_while_the_worker_stops(hostile):
 
     await_true(lambda: not node.ready(), 1)
     assert node.wait() == 0
+
+
+@pytest.mark.parametrize("how", ["return", "raise"])
+def test_only_the_process_of_a_task_calls_its_handlers_and_tells_of_its_end(deploy, how):
+    deployment = deploy()
+    node = deployment.start("-c", "1", app="tests.apps.stubborn")
+    children = node.children()
+
+    assert deployment.app().send_task("fork_and", args=(how,)).get(timeout=10) == "original"
+    assert [(line[1], line[2], line[3]) for line in deployment.runs.lines()] == [
+        (children[0], "on_success", "original")
+    ]
+    await_true(lambda: "succeeded" in node.log, 5)
+    assert node.log.count(" succeeded in ") == 1
+    assert " failed: " not in node.log
+    assert ("A copy of task fork_and failed" in node.log) == (how == "raise")
+    assert node.children() == children

@@ -2,11 +2,14 @@
 
 A job runs where it was received, in the process's main thread, where signals arrive and libraries
 expect to be. What must go on while it runs is the guardian's work (``worker/guardian.py``).
+
+With ``solo`` no other process sends the heartbeat. A job that keeps the interpreter to itself for
+longer than the heartbeat limit (one long call into C that does not release it) is taken for dead:
+its message may run twice. With ``prefork`` the supervisor goes on.
 """
 
 from __future__ import annotations
 
-import os
 import time
 from collections import deque
 from collections.abc import Callable
@@ -30,7 +33,6 @@ class InlinePool(Pool):
         self.slot = slot
         self._waiting: deque[Job] = deque()
         self._stopped = False
-        self._pid = os.getpid()
         self._done: Callable[[Job, Settlement], None]
 
     def start(self, done: Callable[[Job, Settlement], None]) -> None:
@@ -52,8 +54,6 @@ class InlinePool(Pool):
             return False
         self.slot.begin(job.delivery.loan, time.monotonic())
         settlement = self.pipeline.execute(job)
-        if os.getpid() != self._pid:
-            os._exit(0)  # the task forked, and this is the copy: the job is not its own
         self.slot.end()
         self._done(job, settlement)
         return True
