@@ -107,6 +107,13 @@ class WorkerProcess:
         ]
         chain += [make() for make in options.middlewares]
         if self.backend is not None:
+            chain.append(Tracking(self.backend, options.node, options.result_ttl))
+        chain += [
+            EarlyAcknowledgement(self._acknowledge, self.slot),
+            CurrentTask(),
+            Handlers(),
+        ]
+        if self.backend is not None:
             chain.append(
                 Remember(
                     node=options.node,
@@ -115,14 +122,7 @@ class WorkerProcess:
                     extended=options.result_extended,
                 )
             )
-            chain.append(Tracking(self.backend, options.node, options.result_ttl))
-        chain += [
-            EarlyAcknowledgement(self._acknowledge, self.slot),
-            CurrentTask(),
-            Handlers(),
-            RetryOutcome(),
-            SoftTimeLimit(self.alarm, options.soft_time_limit),
-        ]
+        chain += [RetryOutcome(), SoftTimeLimit(self.alarm, options.soft_time_limit)]
         return chain
 
 

@@ -168,3 +168,27 @@ def test_only_the_process_of_a_task_calls_its_handlers_and_tells_of_its_end(depl
     assert " failed: " not in node.log
     assert ("A copy of task fork_and failed" in node.log) == (how == "raise")
     assert node.children() == children
+
+
+@pytest.mark.redis
+def test_waiting_for_a_server_is_not_the_time_of_a_task_that_has_not_begun(tmp_path, redis_server):
+    from tests.deployment import Deployment
+
+    url = f"{redis_server.url}?socket_timeout=0.5"  # so that settling the first fails in time
+    deployment = Deployment(tmp_path, url, url)
+    try:
+        app = deployment.app()
+        app.send_task("work", args=("first", 0.5))
+        result = app.send_task("early_limited")
+        node = deployment.start("-c", "1", "--prefetch-multiplier", "2", app="tests.apps.stubborn")
+        await_true(lambda: deployment.runs.count("start")["first"], 10)
+        children = node.children()
+        redis_server.freeze()
+        time.sleep(4.0)  # the first task, settling it in vain, over twice the limit of the second
+        redis_server.thaw()
+
+        assert result.get(timeout=15) == "done"
+        assert node.children() == children
+    finally:
+        redis_server.thaw()
+        deployment.end()

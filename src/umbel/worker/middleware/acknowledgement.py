@@ -6,6 +6,7 @@ its result says so, but nothing is kept among the dead letters that could be run
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 from umbel import states
@@ -28,9 +29,20 @@ class EarlyAcknowledgement(Middleware):
     def admit(self, job: Job) -> Outcome | None:
         if job.task.acks_late:
             return None
-        if not self.acknowledge(job.delivery):
+        if not self._acknowledge_in_peace(job.delivery):
             return Outcome(states.IGNORED)
         job.acknowledged = True
         if not job.forgotten(failed=True):
             self.slot.acknowledge(job.message.id)
         return None
+
+    def _acknowledge_in_peace(self, delivery: Delivery) -> bool:
+        """A broker that is away is waited for; that time is not the task's, which has a limit."""
+        moment, seconds = self.slot.hard_limit
+        if not seconds:
+            return self.acknowledge(delivery)
+        self.slot.limit(0.0, 0.0)
+        began = time.monotonic()
+        accepted = self.acknowledge(delivery)
+        self.slot.limit(moment + time.monotonic() - began, seconds)
+        return accepted

@@ -1,7 +1,8 @@
 """Says what is to be remembered of a job. Storing it is part of the settlement.
 
 The return value is encoded here, beside the user's code: a value that cannot be serialized makes
-the job fail with an error that names it, instead of stopping the worker.
+the job fail with an error that names it, instead of stopping the worker. So this comes before the
+handlers, which are told how the job ended.
 """
 
 from __future__ import annotations
@@ -45,9 +46,7 @@ class Remember(Middleware):
         try:
             value = self._value(outcome)
         except EncodeError as error:
-            outcome = Outcome(states.FAILURE, error=error)
-            outcome.traceback = format_traceback(error)
-            outcome.reason = f"EncodeError: {one_line(error)}"
+            outcome = _failed(outcome, error)
             value = describe(error)
         outcome.record = self._record(job, outcome, value)
         return outcome
@@ -82,3 +81,12 @@ class Remember(Middleware):
             started_at=job.started_at,
             ttl=self.ttl,
         )
+
+
+def _failed(outcome: Outcome, error: EncodeError) -> Outcome:
+    failed = Outcome(states.FAILURE, error=error)
+    failed.traceback = format_traceback(error)
+    failed.reason = f"EncodeError: {one_line(error)}"
+    # A task that caught its own Retry has asked for the next run, whatever became of this one.
+    failed.next_message = outcome.next_message
+    return failed

@@ -20,8 +20,8 @@ __all__ = ["HardTimeLimit", "SoftTimeLimit"]
 
 
 class HardTimeLimit(Middleware):
-    """Outermost: handlers and storing count, too. ``seconds``: for tasks that say nothing
-    themselves; None: no limit."""
+    """Outermost: handlers and storing count, too (not so waiting for an early acknowledgement, see
+    ``EarlyAcknowledgement``). ``seconds``: for tasks that say nothing themselves; None: no limit."""
 
     def __init__(self, slot: Slot, seconds: float | None) -> None:
         self.slot = slot
