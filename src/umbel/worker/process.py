@@ -82,7 +82,7 @@ class WorkerProcess:
 
     def abandon(self) -> None:
         """Give everything back, also what was being worked on, and leave."""
-        self.loop.abandon()
+        self.loop.close()
         self.close()
 
     def close(self) -> None:
