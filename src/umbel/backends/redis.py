@@ -177,11 +177,15 @@ class RedisBackend(ResultBackend):
         deadline = math.inf if timeout is None else monotonic() + timeout
         away_since: float | None = None
         pause = _RETRY_FIRST
+        again = False
         while True:
             link = self._pool.take()
             try:
                 link.connect()
                 away_since = None
+                if again and (found := self._look(link, task_id)) is not None:
+                    return found
+                again = True
                 return self._wait_connected(link, task_id, deadline)
             except (ConnectionLost, Refused) as error:
                 if isinstance(error, Refused) and not error.temporary:
@@ -197,6 +201,11 @@ class RedisBackend(ResultBackend):
                 self._pool.give(link)
             sleep(pause)
             pause = min(2 * pause, _RETRY_LAST)
+
+    def _look(self, link: Link, task_id: str) -> ResultRecord | None:
+        """Look without a subscription. The server ends one that has to carry more than 32 MB (its
+        limit for subscribers), so it may be the very record that ended the last one."""
+        return self._ready(task_id, [link.call("GET", self._head + task_id)])
 
     def _wait_connected(self, link: Link, task_id: str, deadline: float) -> ResultRecord | None:
         """Wait for as long as the connection holds."""

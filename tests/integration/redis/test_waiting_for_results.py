@@ -52,6 +52,17 @@ def test_no_subscription_is_left_behind(waiting, backend, server):
     assert eventually(lambda: channels(server) == [])
 
 
+@pytest.mark.parametrize("when", ["before", "meanwhile"])
+def test_a_result_that_is_too_large_for_a_subscriber_arrives(waiting, backend, server, when):
+    """Redis closes connections of subscribers that would have to be sent more than 32 MB."""
+    large = record("large", result="x" * 33_000_000)
+    if when == "before":
+        backend.store(large)
+    timer = later(0.0 if when == "before" else 0.2, lambda: backend.store(large))
+    assert len(waiting.wait("large", 20).result) == 33_000_000
+    timer.join()
+
+
 def test_an_interrupted_wait_leaves_no_subscription_either(backend, server):
     class Stop(Exception):
         pass
