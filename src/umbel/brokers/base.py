@@ -101,7 +101,8 @@ class RecordStore(Protocol):
 
 
 class Consumer(ABC):
-    """Lends messages to one process. Belongs to one thread, except for ``wake``.
+    """Lends messages to one process. Used by one thread at a time, whichever that is: where several
+    have to do with it, a lock of the caller's sees to that.
 
     Network errors surface as ``ConnectionLost``; the consumer may be used again afterwards and
     first finds out what became of the interrupted operation: settlements are repeated safely, and
@@ -123,15 +124,10 @@ class Consumer(ABC):
 
     @abstractmethod
     def wait(self, timeout: float, fds: Collection[int] = ()) -> None:
-        """Block until a message may be there, ``wake`` was called, one of ``fds`` is readable,
-        a delayed message comes due, or ``timeout`` seconds passed. May return early; call
-        ``exchange`` to know. Raises ``ConnectionLost`` when the server goes away meanwhile.
+        """Block until a message may be there, one of ``fds`` is readable, a delayed message comes
+        due, or ``timeout`` seconds passed. May return early; call ``exchange`` to know. Raises
+        ``ConnectionLost`` when the server goes away meanwhile.
         """
-
-    @abstractmethod
-    def wake(self) -> None:
-        """Make a present or the next ``wait`` return at once. Callable from any thread or signal
-        handler."""
 
     @abstractmethod
     def unpark(self, tasks: Collection[str], limit: int) -> list[Delivery]:

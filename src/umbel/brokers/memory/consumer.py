@@ -175,9 +175,6 @@ class MemoryConsumer(Consumer):
         finally:
             self._seat.waiting = False
 
-    def wake(self) -> None:
-        self._waker.set()
-
     def close(self) -> None:
         with self._store.lock:
             self._store.sign_off(self._seat)

@@ -22,7 +22,7 @@ from umbel.brokers.base import Consumer, Delivery, Exchange, RecordStore, Settle
 from umbel.brokers.redis.calls import TRACKING, Calls
 from umbel.brokers.redis.lists import Info, QueueLists, sorted_by_age
 from umbel.brokers.redis.settling import JoinedStore, Rules, Step
-from umbel.brokers.redis.waiting import Sleep
+from umbel.brokers.redis.waiting import Waiting
 from umbel.drivers.redis import Address, Link
 from umbel.exceptions import OperationalError
 
@@ -59,8 +59,8 @@ class RedisConsumer(Consumer):
         self._lists = QueueLists(rules.keys, queues, inherited.levels if inherited else None)
         self._records = records
         self._joined = records if joined and isinstance(records, JoinedStore) else None
-        self._sleep = Sleep()
-        self._link = Link(address, on_push=self._sleep.note_push, setup=(TRACKING,))
+        self._waiting = Waiting()
+        self._link = Link(address, on_push=self._waiting.note_push, setup=(TRACKING,))
         self._calls = Calls(self._link, rules, self._lists, self._joined, heir=self._heir)
         #: The queue that is served first next time.
         self._turn = 0
@@ -103,13 +103,10 @@ class RedisConsumer(Consumer):
 
     def wait(self, timeout: float, fds: Collection[int] = ()) -> None:
         try:
-            self._sleep.until(self._link, self._calls.watch, timeout, fds, bool(self._lost))
+            self._waiting.until(self._link, self._calls.watch, timeout, fds, bool(self._lost))
         except OperationalError:
             self._broken = True
             raise
-
-    def wake(self) -> None:
-        self._sleep.waker.set()
 
     def unpark(self, tasks: Collection[str], limit: int) -> list[Delivery]:
         if limit <= 0 or not tasks:
@@ -124,7 +121,7 @@ class RedisConsumer(Consumer):
         except BaseException:  # also of a signal handler, as in an exchange
             self._broken = True
             raise
-        self._sleep.note_exchange(0, 0, -1)
+        self._waiting.note_exchange(0, 0, -1)
         return found
 
     def lent(self) -> list[Delivery]:
@@ -139,14 +136,8 @@ class RedisConsumer(Consumer):
             self._give_back()
             self._calls.sign_off(self.id)
             self._closed = True
-            self._sleep.close()
         finally:
             self._link.close()
-
-    def __del__(self) -> None:
-        sleep = getattr(self, "_sleep", None)
-        if sleep is not None:
-            sleep.close()
 
     # Registering ----------------------------------------------------------------------------------
 
@@ -188,7 +179,7 @@ class RedisConsumer(Consumer):
                 self._compare({field.decode(): raw for field, raw in pairs})
             else:
                 self._sign_in_anew()
-        self._sleep.note_change()
+        self._waiting.note_change()
         self._broken = False
 
     def _compare(self, there: dict[str, bytes]) -> None:
@@ -259,7 +250,7 @@ class RedisConsumer(Consumer):
 
     def _arrived(self, answer: list[Any], limit: int, prefix: str) -> list[Delivery]:
         runs, raws = answer[5], answer[6]
-        self._sleep.note_exchange(limit, len(raws), answer[3])
+        self._waiting.note_exchange(limit, len(raws), answer[3])
         self._link.take_pushed(read=False)
         if not raws:
             return []

@@ -10,15 +10,13 @@ from __future__ import annotations
 
 import math
 import select
-import socket
 from collections.abc import Callable, Collection
-from contextlib import suppress
 from time import monotonic
 from typing import Any, Final, TypeAlias
 
 from umbel.drivers.redis import Link
 
-__all__ = ["Look", "Sleep", "Waker"]
+__all__ = ["Look", "Waiting"]
 
 #: How many lists hold messages, and milliseconds to the next due message (or -1).
 Look: TypeAlias = Callable[[], tuple[int, int]]
@@ -27,38 +25,10 @@ _SHORTEST_LOOK: Final = 0.005
 _LONGEST_LOOK: Final = 0.05
 
 
-class Waker:
-    """Makes a sleeper wake up; ``set`` may be called from any thread or signal handler."""
-
-    def __init__(self) -> None:
-        self._reading, self._writing = socket.socketpair()
-        self._reading.setblocking(False)
-        self._writing.setblocking(False)
-
-    def set(self) -> None:
-        """Wake now, or at the next sleep."""
-        with suppress(OSError):  # full: it is set already; closed: nobody sleeps
-            self._writing.send(b"!")
-
-    def clear(self) -> None:
-        """Forget every ``set`` so far."""
-        with suppress(BlockingIOError):
-            while self._reading.recv(4096):
-                pass
-
-    def fileno(self) -> int:
-        return self._reading.fileno()
-
-    def close(self) -> None:
-        self._writing.close()
-        self._reading.close()
-
-
-class Sleep:
+class Waiting:
     """What one consumer knows about when to look again."""
 
     def __init__(self) -> None:
-        self.waker = Waker()
         #: The server watches the keys, and nothing has changed since.
         self._watched = False
         #: That there may be a message was told; once is enough until the next look at the lists.
@@ -103,7 +73,6 @@ class Sleep:
                 timeout = min(timeout, self._look_every)
             timeout = min(timeout, self._due_at - monotonic())
         poller = select.poll()
-        poller.register(self.waker.fileno(), select.POLLIN)
         for fd in fds:
             poller.register(fd, select.POLLIN)
         server = link.fileno() if link.connected else -1
@@ -111,15 +80,10 @@ class Sleep:
             poller.register(server, select.POLLIN)
             timeout = 0.0 if link.has_decrypted() else timeout
         readable = [fd for fd, _ in poller.poll(max(math.ceil(timeout * 1000), 0))]
-        if self.waker.fileno() in readable:
-            self.waker.clear()
         if server in readable or timeout <= 0 <= server:
             link.take_pushed()
         if ready or self._due_at <= monotonic() or (listens and not self._watched):
             self._told = True
-
-    def close(self) -> None:
-        self.waker.close()
 
     def _look_again(self, link: Link, look: Look) -> float:
         """Have the server watch; how long to sleep at most."""

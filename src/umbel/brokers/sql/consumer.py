@@ -21,7 +21,6 @@ from umbel.brokers.sql.queries import Queries, QueueQueries
 from umbel.brokers.sql.rows import TOPIC, deliver, name_loan, parse_loan, rows_of
 from umbel.brokers.sql.settling import Settler
 from umbel.brokers.sql.step import DUE, REFUSED, Turn, in_order, make_step
-from umbel.brokers.sql.waker import Waker
 from umbel.drivers.sql.base import JoinedStore, Session, SqlDriver, StatementRefused, Values
 from umbel.drivers.sql.batch import LONGEST
 from umbel.exceptions import OperationalError
@@ -81,7 +80,6 @@ class SqlConsumer(Consumer):
         self._due: int | None = None
         self._tidy_at = time.monotonic() + _TIDY_EVERY
         self._closed = False
-        self._waker = Waker()
         self._number = self._register() if number is None else number
         self._watch = driver.watch(TOPIC)
 
@@ -249,13 +247,9 @@ class SqlConsumer(Consumer):
             self._mark()
         if self._wants and self._due is not None:
             timeout = min(timeout, max(0.0, (self._due - self._driver.now()) / 1000))
-        self._watch.wait(timeout, (self._waker.fd, *fds))
-        self._waker.clear()
+        self._watch.wait(timeout, fds)
         if self._is_due():
             self._due = None  # told once, as every news
-
-    def wake(self) -> None:
-        self._waker.set()
 
     # Loans ----------------------------------------------------------------------------------------
 

@@ -83,8 +83,8 @@ class LogNotice:
 
 
 class SqliteWatch(Watch):
-    """Belongs to one thread: the version is that of the thread's own connection, so that what it
-    commits itself is known to it."""
+    """Used by one thread at a time. The version names the connection, which is that of the thread:
+    what it commits itself is known to it, and what another thread has done is news."""
 
     def __init__(self, path: Path, version: Callable[[], Hashable]) -> None:
         self._version = version

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +13,7 @@ from statistics import median
 
 from umbel.brokers.base import Broker, Consumer, Delivery, Verdict
 from umbel.testing.conformance.kind import BrokerKind, Consume
-from umbel.testing.conformance.steps import PATIENCE, ack, ids, receive, settle
+from umbel.testing.conformance.steps import PATIENCE, ack, ids, receive, settle, together
 from umbel.testing.messages import message, messages
 
 __all__ = ["WaitChapter"]
@@ -25,7 +24,7 @@ LONG = 10.0
 
 
 class WaitChapter(BrokerKind):
-    """wait and wake."""
+    """wait."""
 
     # What wakes -----------------------------------------------------------------------------------
 
@@ -115,30 +114,6 @@ class WaitChapter(BrokerKind):
                 taken += one.exchange([], 1).deliveries
         assert len(taken) == 1
 
-    def test_wake_ends_a_wait_from_another_thread(self, consumer: Consumer) -> None:
-        with prompt(), meanwhile(consumer.wake):
-            consumer.wait(LONG)
-
-    def test_wake_ends_the_next_wait_when_nobody_waits(self, consumer: Consumer) -> None:
-        consumer.wake()
-        with prompt():
-            consumer.wait(LONG)
-
-    def test_waking_many_times_is_as_good_as_once(self, consumer: Consumer) -> None:
-        for _ in range(100_000):
-            consumer.wake()
-        with prompt():
-            consumer.wait(LONG)
-        assert rounds_of_waiting(consumer, 0.3) <= 30
-
-    def test_wake_ends_a_wait_from_a_signal_handler(self, consumer: Consumer) -> None:
-        before = signal.signal(signal.SIGUSR1, lambda *_: consumer.wake())
-        try:
-            with prompt(), meanwhile(lambda: os.kill(os.getpid(), signal.SIGUSR1)):
-                consumer.wait(LONG)
-        finally:
-            signal.signal(signal.SIGUSR1, before)
-
     def test_a_readable_file_descriptor_ends_the_wait(self, consumer: Consumer) -> None:
         readable, writable = os.pipe()
         try:
@@ -161,6 +136,37 @@ class WaitChapter(BrokerKind):
         finally:
             os.close(readable)
             os.close(writable)
+
+    def test_two_threads_use_a_consumer_in_turn(self, broker: Broker, consumer: Consumer) -> None:
+        lock = threading.Lock()
+        sent = messages(40)
+        seen: list[str] = []
+
+        def work() -> None:
+            while len(seen) < 40:
+                with lock:
+                    deliveries = consumer.exchange([], 1).deliveries
+                    seen.extend(ids(deliveries))
+                    ack(consumer, *deliveries)
+                    if not deliveries:
+                        consumer.wait(0.01)
+
+        with meanwhile(partial(broker.publish, sent)):
+            together(work, work)
+        assert seen == ids(sent)
+        assert consumer.lent() == []
+
+    def test_a_consumer_that_another_thread_used_is_woken_and_does_not_spin(
+        self, second_broker: Broker, consumer: Consumer
+    ) -> None:
+        """The other one lends and settles beside a loop that waits in between."""
+        for _ in range(3):
+            together(lambda: rounds_of_waiting(consumer, 0.02))
+            assert rounds_of_waiting(consumer, 0.3) <= 40
+            together(lambda: consumer.exchange([], 1))
+            with meanwhile(partial(second_broker.publish, [message()])):
+                self._wait_for_a_message(consumer)
+            together(lambda: ack(consumer, *receive(consumer)))
 
     # What does not --------------------------------------------------------------------------------
 

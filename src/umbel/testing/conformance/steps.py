@@ -115,12 +115,12 @@ def pause_until(moment: float) -> None:
         time.sleep(left)
 
 
-def together(*works: Callable[[], None]) -> None:
+def together(*works: Callable[[], object]) -> None:
     """Run these in threads at the same time, and raise the first error of any of them."""
     errors: list[BaseException] = []
     gate = threading.Barrier(len(works))
 
-    def run(work: Callable[[], None]) -> None:
+    def run(work: Callable[[], object]) -> None:
         try:
             gate.wait(PATIENCE)
             work()
