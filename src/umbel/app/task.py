@@ -167,7 +167,8 @@ class Task(Generic[P, R]):
         **options: Unpack[CallOptions],
     ) -> list[AsyncResult[R]]:
         """Send it once for each pair of args and kwargs, all with the same options. When the broker
-        is away in the middle, ``OperationalError`` is raised and some may have been sent."""
+        is away in the middle, ``OperationalError`` is raised and some may have been sent:
+        ``publish_timeout`` (or ``timeout``) bounds each batch of a thousand."""
         app = self._app or current_app()
         if self.overrides("apply_async") or app.conf.task_always_eager:
             return [self.apply_async(args, kwargs, **options) for args, kwargs in calls]

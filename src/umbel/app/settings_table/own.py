@@ -99,7 +99,8 @@ OWN = (
         2.0,
         USED,
         "",
-        "Time that sending may take, all attempts together; then OperationalError is raised.",
+        "Time that sending may take, all attempts together; then OperationalError is raised. "
+        "`delay_many` and `apply_async_many` send batches of 1,000: so much time for each batch.",
         own=True,
     ),
     Setting(
