@@ -120,10 +120,10 @@ class Publisher:
             args, kwargs = chunk[0]
             terms = self._conditions.terms(task.name, args, kwargs, options, task)
             if self._conditions.router.dynamic or terms.singular:
-                messages, last = [], terms
+                messages = []
                 for args, kwargs in chunk:
-                    last = self._conditions.terms(task.name, args, kwargs, options, task)
-                    messages.append(self._message(last, make_id(), args, kwargs, parent))
+                    own = self._conditions.terms(task.name, args, kwargs, options, task)
+                    messages.append(self._message(own, make_id(), args, kwargs, parent))
             else:
                 messages = self._alike(terms, chunk, parent)
             yield messages
