@@ -11,7 +11,7 @@ import ctypes
 import os
 import sys
 
-from umbel.worker.waker import Waker
+from umbel.waker import Waker
 
 __all__ = ["Bell"]
 

@@ -28,6 +28,7 @@ from umbel.events.emitter import Emitter
 from umbel.events.types import LoanLost, MessageUndecodable, TaskParked, TaskReceived
 from umbel.exceptions import OperationalError
 from umbel.message.tracebacks import one_line
+from umbel.waker import Waker, readable
 from umbel.worker.acknowledgement import Acknowledgement
 from umbel.worker.aftermath import Aftermath
 from umbel.worker.batch import AHEAD, BatchSize
@@ -36,7 +37,6 @@ from umbel.worker.job import Job
 from umbel.worker.outage import Outage
 from umbel.worker.pools.base import Pool
 from umbel.worker.sleep import Sleep
-from umbel.worker.waker import Waker, readable
 
 __all__ = ["ConsumerLoop"]
 

@@ -13,8 +13,8 @@ import sys
 import threading
 from typing import Protocol
 
+from umbel.waker import Waker, readable
 from umbel.worker.control import Control
-from umbel.worker.waker import Waker, readable
 
 __all__ = ["Guardian", "Ward"]
 

@@ -6,8 +6,8 @@ import logging
 import random
 
 from umbel.exceptions import OperationalError
+from umbel.waker import readable
 from umbel.worker.control import Control
-from umbel.worker.waker import readable
 
 __all__ = ["Outage"]
 

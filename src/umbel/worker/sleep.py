@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from time import monotonic
 
+from umbel.waker import Waker, readable
 from umbel.worker.bell import Bell
 from umbel.worker.control import Control
-from umbel.worker.waker import Waker, readable
 
 __all__ = ["Sleep"]
 

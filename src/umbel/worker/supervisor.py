@@ -25,6 +25,7 @@ import msgspec
 
 from umbel.events.emitter import Emitter
 from umbel.events.types import ChildExited, ChildStarted, WorkerReady, WorkerStopped, WorkerStopping
+from umbel.waker import Waker, readable
 from umbel.worker.bell import Bell
 from umbel.worker.board import Board, Slot
 from umbel.worker.control import DRAIN, Control
@@ -32,7 +33,6 @@ from umbel.worker.options import WorkerOptions
 from umbel.worker.process import run_child
 from umbel.worker.rescue import Cause, Death
 from umbel.worker.services.steward import Steward
-from umbel.worker.waker import Waker, readable
 
 __all__ = ["Supervisor"]
 

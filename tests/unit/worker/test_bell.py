@@ -6,8 +6,8 @@ from typing import NoReturn
 
 import pytest
 
+from umbel.waker import readable
 from umbel.worker.bell import Bell
-from umbel.worker.waker import readable
 
 
 @pytest.fixture(params=["timer", "pipe"])

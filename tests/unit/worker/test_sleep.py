@@ -6,11 +6,11 @@ from itertools import count
 
 import pytest
 
+from umbel.waker import Waker, readable
 from umbel.worker.bell import Bell
 from umbel.worker.board import Board
 from umbel.worker.control import Control
 from umbel.worker.sleep import Sleep
-from umbel.worker.waker import Waker, readable
 
 
 class Process:

@@ -1,15 +1,11 @@
 """A consumer of a memory broker, and how it sleeps: on a pipe that publishers write to.
 
-The pipe is there because ``wait`` must watch file descriptors of others too, and because a signal
-handler may wake it at any moment, also while a lock is held.
+The pipe is there because ``wait`` must watch file descriptors of others too.
 """
 
 from __future__ import annotations
 
-import os
-import select
 from collections.abc import Collection, Sequence
-from contextlib import suppress
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -17,6 +13,7 @@ from umbel.brokers.base import Consumer, Delivery, Exchange, RecordStore, Settle
 from umbel.brokers.memory.store import Loan, MessageStore, Seat, Stored
 from umbel.message import protocol
 from umbel.message.message import DELIVERIES
+from umbel.waker import Waker, readable
 
 if TYPE_CHECKING:
     from umbel.brokers.memory.broker import MemoryBroker, Prepared
@@ -38,7 +35,7 @@ class MemoryConsumer(Consumer):
         self._records = records
         self._joined = records is not None and broker.joins(records)
         self._name = seat_id
-        self._waker = _Waker()
+        self._waker = Waker()
         with self._store.lock:
             self._seat = self._sit_down(seat_id)
 
@@ -171,7 +168,8 @@ class MemoryConsumer(Consumer):
         if due is not None:
             timeout = min(timeout, due - now)
         try:
-            self._waker.sleep(timeout, fds)
+            readable((self._waker.fd, *fds), timeout)
+            self._waker.clear()
         finally:
             self._seat.waiting = False
 
@@ -199,40 +197,6 @@ class Heir(MemoryConsumer):
 
     def _take(self, limit: int) -> list[Loan]:  # noqa: ARG002 - a dead consumer takes nothing
         return []
-
-
-class _Waker:
-    """A pipe to sleep on."""
-
-    def __init__(self) -> None:
-        self._reader, self._writer = os.pipe()
-        os.set_blocking(self._reader, False)
-        os.set_blocking(self._writer, False)
-
-    def set(self) -> None:
-        """From any thread or signal handler."""
-        # Fails when it is full of wake-ups already, or closed: then nobody sleeps here any more.
-        with suppress(OSError):
-            os.write(self._writer, b"\0")
-
-    def sleep(self, timeout: float, fds: Collection[int]) -> None:
-        """Until ``set``, until one of ``fds`` is readable, or until the time has passed."""
-        poll = select.poll()
-        for fd in (self._reader, *fds):
-            poll.register(fd, select.POLLIN)
-        poll.poll(max(0.0, timeout) * 1000)
-        with suppress(BlockingIOError):
-            while os.read(self._reader, 65536):
-                pass
-
-    def close(self) -> None:
-        reader, writer, self._reader, self._writer = self._reader, self._writer, -1, -1
-        for fd in (reader, writer):
-            if fd >= 0:
-                os.close(fd)
-
-    def __del__(self) -> None:
-        self.close()
 
 
 def _counted(stored: Stored) -> Stored:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from umbel.exceptions import ImproperlyConfigured
 from umbel.service import Service
-from umbel.worker.waker import Waker, readable
+from umbel.waker import Waker, readable
 
 __all__ = ["Health"]
 

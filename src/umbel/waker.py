@@ -1,4 +1,8 @@
-"""Wakes a thread that sleeps in ``select``: a file descriptor that becomes readable on demand."""
+"""Wakes a thread that sleeps in ``poll``: a file descriptor that becomes readable on demand.
+
+What waits in this package waits on descriptors, so that it can wait for several things at once.
+A pipe, because a signal handler may write to it at any moment, also while a lock is held.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,9 @@ class Waker:
     """``set`` from any thread or signal handler; ``clear`` by the sleeper."""
 
     def __init__(self) -> None:
-        self.fd, self._write_fd = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self.fd, self._write_fd = os.pipe()
+        os.set_blocking(self.fd, False)
+        os.set_blocking(self._write_fd, False)
 
     def set(self) -> None:
         """Make the descriptor readable."""
@@ -27,15 +33,23 @@ class Waker:
     def clear(self) -> None:
         """Forget every wake-up so far."""
         try:
-            while os.read(self.fd, 4096):
+            while os.read(self.fd, 65536):
                 pass
         except BlockingIOError:
             return
 
     def close(self) -> None:
-        """Give the descriptors back."""
-        os.close(self.fd)
-        os.close(self._write_fd)
+        """Give the descriptors back. Their numbers are forgotten first: soon they are those of
+        other files, to which a late ``set`` must not write."""
+        fds = (self.fd, self._write_fd)
+        self.fd = self._write_fd = -1
+        for fd in fds:
+            if fd >= 0:
+                os.close(fd)
+
+    def __del__(self) -> None:
+        if hasattr(self, "_write_fd"):
+            self.close()
 
 
 def readable(fds: Collection[int], timeout: float) -> list[int]:
