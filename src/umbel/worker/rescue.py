@@ -1,8 +1,9 @@
 """What becomes of the messages of a consumer that died: each goes back, or to the dead letters.
 
-A message that its process had begun counts as delivered once more; after ``max_deliveries`` it is
+The message whose job was running counts as delivered once more; after ``max_deliveries`` it is
 dead-lettered with WorkerLostError, so that a task that kills its process cannot do so for ever.
-Messages that had only been taken ahead go back as they were.
+Those that had only been taken ahead go back as they were. So do those whose jobs had ended and were
+not settled yet: they run again, but it was not they who killed the process.
 """
 
 from __future__ import annotations
@@ -28,13 +29,13 @@ _CHUNK = 200
 class Cause(Enum):
     """Why a consumer's loans are taken back."""
 
-    #: The process died; what it had begun counts.
+    #: The process died; what it was running counts.
     CRASHED = "crashed"
     #: The supervisor ended it because its job was past the hard time limit.
     TIME_LIMIT = "time limit"
     #: The supervisor ended it because the worker stops; nothing counts.
     STOPPED = "stopped"
-    #: Nobody has heard of it for the heartbeat limit; nobody knows what it had begun.
+    #: Nobody has heard of it for the heartbeat limit; nobody knows what it was running.
     SILENT = "silent"
 
 
@@ -43,7 +44,7 @@ class Death(msgspec.Struct, frozen=True, kw_only=True):
 
     consumer_id: str
     cause: Cause
-    #: Loans whose jobs had begun.
+    #: Loans whose jobs were running.
     begun: frozenset[str] = frozenset()
     #: For TIME_LIMIT: the loan whose job was past its limit, and the limit in seconds.
     overdue: str = ""
@@ -78,7 +79,8 @@ class Rescuer:
         """Settle everything the dead consumer still holds; how many messages that were."""
         consumer = self.broker.adopt(death.consumer_id, self.records)
         deliveries = consumer.lent()
-        for start in range(0, len(deliveries), _CHUNK):
+        # What is released goes to the front of its queue: the last part first keeps the order.
+        for start in reversed(range(0, len(deliveries), _CHUNK)):
             chunk = [
                 self.decide(delivery, death) for delivery in deliveries[start : start + _CHUNK]
             ]

@@ -2,7 +2,8 @@
 
 One thread in the supervisor (or beside a solo worker). It beats for every child, because only the
 supervisor knows that they live: a task that holds its process's interpreter for minutes keeps its
-loan. It rescues children that died at once, and other workers' consumers after the heartbeat limit.
+loan. (Not so in a solo worker, whose interpreter this thread shares.) It rescues children that died
+at once, and other workers' consumers after the heartbeat limit.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from umbel.brokers.base import Broker
 from umbel.events.emitter import Emitter
 from umbel.events.types import BrokerBack, BrokerLost
 from umbel.exceptions import NotRegistered, OperationalError
+from umbel.message.record import ResultRecord
 from umbel.service import Service
 from umbel.worker.rescue import Cause, Death, Rescuer, failure_record
 
@@ -30,6 +32,8 @@ logger = logging.getLogger("umbel.worker")
 _TRY_AGAIN = 0.5
 #: How often old parked messages are looked for, in heartbeat intervals.
 _PARKED_EVERY = 6
+#: Results of expired messages that are kept while they cannot be stored.
+_UNSTORED = 10_000
 
 
 class Steward(Service):
@@ -67,6 +71,7 @@ class Steward(Service):
         self._news = threading.Event()
         self._suspects: dict[str, Any] = {}
         self._rounds = 0
+        self._unstored: deque[ResultRecord] = deque(maxlen=_UNSTORED)
 
     def bury(self, death: Death) -> None:
         """Take the loans of this consumer back as soon as the broker answers."""
@@ -93,12 +98,14 @@ class Steward(Service):
                 look_at = time.monotonic() + self.interval
                 self._try(self._rescue_silent)
                 self._try(self._expire_parked)
+                self._try(self._store_expired)
             pause = max(0.0, beat_at - time.monotonic())
             if not buried:
                 # What could not be buried waits for the store to come back, not for news.
                 self._stopping.wait(min(_TRY_AGAIN, pause))
             elif not self._deaths and self._news.wait(pause):
                 self._news.clear()
+        self._try(self._store_expired)
 
     def _beat(self) -> bool:
         """First of all duties: without it, others take away what our children work on."""
@@ -142,17 +149,34 @@ class Steward(Service):
         silent = self.broker.silent(self.limit)
         for consumer_id, value in silent.items():
             if self._suspects.get(consumer_id) == value:
-                self.rescuer.rescue(Death(consumer_id=consumer_id, cause=Cause.SILENT))
+                self._rescue_one(Death(consumer_id=consumer_id, cause=Cause.SILENT))
         self._suspects = silent
+
+    def _rescue_one(self, death: Death) -> None:
+        """What is wrong with the loans of one consumer does not keep those of others."""
+        try:
+            self.rescuer.rescue(death)
+        except OperationalError:
+            raise
+        except Exception:
+            logger.exception("The loans of %s could not be taken back", death.consumer_id)
 
     def _expire_parked(self) -> None:
         self._rounds += 1
         if self._rounds % _PARKED_EVERY != 1:
             return
-        for message in self.broker.admin.expire_parked(self.parked_limit):
-            if self.records is not None and not message.headers.get("ignore_result"):
-                error = NotRegistered(message.task)
-                self.records.store(failure_record(message.id, error, self.ttl, name=message.task))
+        expired = self.broker.admin.expire_parked(self.parked_limit)
+        self._unstored += [
+            failure_record(message.id, NotRegistered(message.task), self.ttl, name=message.task)
+            for message in expired
+            if not message.headers.get("ignore_result")
+        ]
+
+    def _store_expired(self) -> None:
+        """Their messages have been moved already: what cannot be stored now is tried again."""
+        if self._unstored and self.records is not None:
+            self.records.store_many(list(self._unstored))
+        self._unstored.clear()
 
     def _lost(self, error: OperationalError) -> None:
         self._suspects = {}
