@@ -12,8 +12,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from umbel.brokers.base import (
     Broker,
@@ -25,7 +24,7 @@ from umbel.brokers.base import (
     Verdict,
 )
 from umbel.events.emitter import Emitter
-from umbel.events.types import LoanLost, MessageUndecodable, TaskParked, TaskReceived
+from umbel.events.types import LoanLost
 from umbel.exceptions import OperationalError
 from umbel.message.tracebacks import one_line
 from umbel.waker import Waker, readable
@@ -36,6 +35,7 @@ from umbel.worker.control import Control
 from umbel.worker.job import Job
 from umbel.worker.outage import Outage
 from umbel.worker.pools.base import Pool
+from umbel.worker.reception import Reception
 from umbel.worker.sleep import Sleep
 
 __all__ = ["ConsumerLoop"]
@@ -61,12 +61,11 @@ class ConsumerLoop:
         records: RecordStore | None,
         queues: Sequence[str],
         consumer_id: str,
-        tasks: Mapping[str, Any],
+        reception: Reception,
         pool: Pool,
         batch: BatchSize,
         control: Control,
         emitter: Emitter,
-        make_job: Callable[[Delivery], Job],
         max_jobs: int | None = None,
         watch: Callable[[], None] | None = None,
     ) -> None:
@@ -74,12 +73,11 @@ class ConsumerLoop:
         self.records = records
         self.queues = queues
         self.consumer_id = consumer_id
-        self.tasks = tasks
+        self.reception = reception
         self.pool = pool
         self.batch = batch
         self.control = control
         self.emitter = emitter
-        self.make_job = make_job
         self.max_jobs = max_jobs
         #: Called before jobs run in this thread that others will wait for.
         self._watch = watch
@@ -265,23 +263,13 @@ class ConsumerLoop:
         return Settlement(delivery=settlement.delivery, verdict=Verdict.ACK)
 
     def _receive(self, delivery: Delivery) -> None:
-        message = delivery.message
-        if message is None:
-            self._refuse(delivery, Verdict.REJECT, delivery.problem)
-            self.emitter.emit(MessageUndecodable(queue=delivery.queue, reason=delivery.problem))
-        elif message.task not in self.tasks:
-            self._refuse(delivery, Verdict.PARK, "")
-            self.emitter.emit(TaskParked(id=message.id, name=message.task, queue=delivery.queue))
-        else:
-            if self.emitter.wanted(TaskReceived):
-                self.emitter.emit(TaskReceived.of(message))
-            self._submitted += 1
-            self.pool.submit(self.make_job(delivery))
-
-    def _refuse(self, delivery: Delivery, verdict: Verdict, reason: str) -> None:
         self._submitted += 1
-        self.batch.observe(0.0)
-        self._ended.append(Settlement(delivery=delivery, verdict=verdict, reason=reason))
+        found = self.reception.look_at(delivery)
+        if isinstance(found, Job):
+            self.pool.submit(found)
+        else:
+            self.batch.observe(0.0)
+            self._ended.append(found)
 
     def _unpark(self, limit: int) -> None:
         now = time.monotonic()
@@ -289,7 +277,7 @@ class ConsumerLoop:
             return
         self._look_at = now + LOOK_EVERY
         try:
-            for delivery in self.consumer.unpark(self.tasks.keys(), limit):
+            for delivery in self.consumer.unpark(self.reception.tasks.keys(), limit):
                 self._receive(delivery)
         except OperationalError as error:
             self.outage.lost(error)

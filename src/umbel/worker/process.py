@@ -6,7 +6,6 @@ import os
 import signal
 import uuid
 from types import FrameType
-from typing import TYPE_CHECKING, Any
 
 from umbel.brokers.base import Delivery
 from umbel.events.emitter import Emitter
@@ -17,7 +16,6 @@ from umbel.worker.consumer import ConsumerLoop
 from umbel.worker.control import Control
 from umbel.worker.execution import Pipeline
 from umbel.worker.guardian import Guardian
-from umbel.worker.job import Job
 from umbel.worker.log import name_log_lines
 from umbel.worker.middleware.acknowledgement import EarlyAcknowledgement
 from umbel.worker.middleware.base import Middleware
@@ -31,9 +29,7 @@ from umbel.worker.middleware.time_limit import HardTimeLimit, SoftTimeLimit
 from umbel.worker.middleware.tracking import Tracking
 from umbel.worker.options import WorkerOptions
 from umbel.worker.pools.inline import InlinePool
-
-if TYPE_CHECKING:
-    from umbel.app.task import Task
+from umbel.worker.reception import Reception
 
 __all__ = ["FROM_TERMINAL", "WorkerProcess", "behave_as_usual", "run_child"]
 
@@ -58,13 +54,12 @@ class WorkerProcess:
             records=self.backend,
             queues=options.queues,
             consumer_id=f"{options.node}/{os.getpid()}/{uuid.uuid4().hex[:12]}",
-            tasks=options.tasks,
+            reception=Reception(options.tasks, emitter),
             pool=self.pool,
             # Without a guardian nothing is settled while a job runs, so nothing is taken ahead.
             batch=BatchSize(self.pool.slots, 1 if solo else options.prefetch),
             control=control,
             emitter=emitter,
-            make_job=JobMaker(options.tasks).make,
             max_jobs=options.max_jobs_per_child,
             watch=None if solo else self._watch,
         )
@@ -124,25 +119,6 @@ class WorkerProcess:
             )
         chain += [RetryOutcome(), SoftTimeLimit(self.alarm, options.soft_time_limit)]
         return chain
-
-
-class JobMaker:
-    """Finds the task of a delivery and how it is to be called; asks each task class once."""
-
-    def __init__(self, tasks: Any) -> None:
-        self.tasks = tasks
-        self._calls: dict[str, tuple[Task[..., Any], Any]] = {}
-
-    def make(self, delivery: Delivery) -> Job:
-        """The job for a delivery whose task is known."""
-        message = delivery.message
-        assert message is not None
-        name = message.task
-        known = self._calls.get(name)
-        if known is None:
-            task = self.tasks[name]
-            known = self._calls[name] = (task, task.callable())
-        return Job(delivery, message, *known)
 
 
 #: Signals that mean the worker: Ctrl-C and what service managers send.

@@ -17,7 +17,8 @@ from umbel.worker.execution import Pipeline
 from umbel.worker.middleware.acknowledgement import EarlyAcknowledgement
 from umbel.worker.middleware.time_limit import HardTimeLimit
 from umbel.worker.options import WorkerOptions
-from umbel.worker.process import JobMaker, WorkerProcess
+from umbel.worker.process import WorkerProcess
+from umbel.worker.reception import Reception
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ def lend(app):
     def take(task, *args):
         task.delay(*args)
         [delivery] = consumer.exchange([], 1).deliveries
-        return JobMaker(app.tasks).make(delivery)
+        return Reception(app.tasks, Emitter()).look_at(delivery)
 
     yield take
     consumer.close()

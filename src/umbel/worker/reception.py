@@ -1,0 +1,44 @@
+"""From a delivery to a job, or to the reason why there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from umbel.brokers.base import Delivery, Settlement, Verdict
+from umbel.events.emitter import Emitter
+from umbel.events.types import MessageUndecodable, TaskParked, TaskReceived
+from umbel.worker.job import Job
+
+if TYPE_CHECKING:
+    from umbel.app.task import Task
+
+__all__ = ["Reception"]
+
+
+class Reception:
+    """Knows the tasks of this worker; asks each task class once how it is called."""
+
+    def __init__(self, tasks: Mapping[str, Any], emitter: Emitter) -> None:
+        self.tasks = tasks
+        self.emitter = emitter
+        self._calls: dict[str, tuple[Task[..., Any], Any]] = {}
+
+    def look_at(self, delivery: Delivery) -> Job | Settlement:
+        """The job, or how the loan of a message ends that cannot be run here."""
+        message, emitter = delivery.message, self.emitter
+        if message is None:
+            emitter.emit(MessageUndecodable(queue=delivery.queue, reason=delivery.problem))
+            verdict = Verdict.REJECT
+            return Settlement(delivery=delivery, verdict=verdict, reason=delivery.problem)
+        name = message.task
+        if name not in self.tasks:
+            emitter.emit(TaskParked(id=message.id, name=name, queue=delivery.queue))
+            return Settlement(delivery=delivery, verdict=Verdict.PARK)
+        if emitter.wanted(TaskReceived):
+            emitter.emit(TaskReceived.of(message))
+        known = self._calls.get(name)
+        if known is None:
+            task = self.tasks[name]
+            known = self._calls[name] = (task, task.callable())
+        return Job(delivery, message, *known)
