@@ -90,6 +90,9 @@ class MessageTooLarge(EncodeError):
 class OperationalError(UmbelError):
     """The broker or the result backend could not be reached, or refused, within the deadline."""
 
+    #: Whoever asks again hears the same, until a person changes the URL or the server.
+    lasting: bool = False
+
 
 class ConnectionLost(OperationalError):
     """The connection broke; the operation may or may not have happened on the server."""

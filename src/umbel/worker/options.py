@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -48,3 +50,7 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     middlewares: Sequence[Callable[[], Middleware]] = ()
     #: Called in each child right after the fork, and in a solo worker at the start.
     process_started: Sequence[Callable[[], None]] = ()
+
+    def new_consumer_id(self) -> str:
+        """Under which this process holds its loans; never given twice."""
+        return f"{self.node}/{os.getpid()}/{uuid.uuid4().hex[:12]}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import uuid
 from types import FrameType
 
 from umbel.brokers.base import Delivery
@@ -53,7 +52,7 @@ class WorkerProcess:
             broker=self.broker,
             records=self.backend,
             queues=options.queues,
-            consumer_id=f"{options.node}/{os.getpid()}/{uuid.uuid4().hex[:12]}",
+            consumer_id=options.new_consumer_id(),
             reception=Reception(options.tasks, emitter),
             pool=self.pool,
             # Without a guardian nothing is settled while a job runs, so nothing is taken ahead.

@@ -7,7 +7,6 @@ import logging
 import os
 import signal
 import time
-import uuid
 from types import FrameType
 
 from umbel import states
@@ -99,7 +98,7 @@ class Worker:
             try:
                 self._try_broker()
             except OperationalError as error:
-                if _is_lasting(error):
+                if error.lasting:
                     logger.critical("%s. The worker ends: waiting would not help", _line(error))
                     return False
                 if not self.options.retry_on_startup:
@@ -114,8 +113,9 @@ class Worker:
     def _try_broker(self) -> None:
         """Do once what each process will do. A server that answers may still refuse that."""
         options = self.options
-        name = f"{options.node}/{os.getpid()}/{uuid.uuid4().hex[:12]}"
-        consumer = self.broker.consume(options.queues, name, self.steward.records)
+        consumer = self.broker.consume(
+            options.queues, options.new_consumer_id(), self.steward.records
+        )
         try:
             consumer.exchange([], 0)
         finally:
@@ -133,7 +133,7 @@ class Worker:
             records.store(ResultRecord(task_id=name, status=states.SUCCESS, ttl=1.0))
             records.forget(name)
         except OperationalError as error:
-            if _is_lasting(error) and not self._ignores_results():
+            if error.lasting and not self._ignores_results():
                 logger.critical("%s. The worker ends: it could not store a result", _line(error))
                 return False
             logger.error(  # noqa: TRY400 - one line says it
@@ -204,11 +204,6 @@ class Worker:
                     dead=settlement.verdict is Verdict.REJECT,
                 )
             )
-
-
-def _is_lasting(error: OperationalError) -> bool:
-    """Whether a server refused us in a way that only a person can change."""
-    return bool(getattr(error, "lasting", False))
 
 
 def _line(error: OperationalError) -> str:

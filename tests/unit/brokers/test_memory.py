@@ -10,28 +10,15 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from tests.clocks import Movable
 
 from umbel.backends.memory import MemoryBackend
 from umbel.brokers.base import Settlement, Verdict
 from umbel.brokers.memory import MemoryBroker
-from umbel.clock import Clock
 from umbel.drivers.memory import erase, memory
 from umbel.exceptions import EncodeError, ImproperlyConfigured, MessageTooLarge
 from umbel.testing.conformance.steps import ack, fork, ids, leave_after, receive
 from umbel.testing.messages import message, messages, record
-
-
-class Movable(Clock):
-    """A clock that only moves when it is told to."""
-
-    def __init__(self):
-        self.moment = 1_000_000_000.0
-
-    def now(self):
-        return self.moment
-
-    def monotonic(self):
-        return self.moment
 
 
 @pytest.fixture

@@ -5,12 +5,12 @@ from __future__ import annotations
 import threading
 
 import pytest
+from tests.clocks import Movable
 from tests.deployment import await_true
 
 from umbel.backends.memory import MemoryBackend
 from umbel.brokers.base import Settlement, Verdict
 from umbel.brokers.memory import MemoryBroker
-from umbel.clock import Clock
 from umbel.events.emitter import Emitter
 from umbel.events.types import BrokerBack, BrokerLost
 from umbel.exceptions import ConnectionLost, OperationalError
@@ -20,19 +20,6 @@ from umbel.worker.rescue import Cause, Death, Rescuer
 from umbel.worker.services.steward import Steward
 
 LIMIT = 30.0
-
-
-class Movable(Clock):
-    """Stands still until it is moved."""
-
-    def __init__(self):
-        self.moment = 1_000_000_000.0
-
-    def now(self):
-        return self.moment
-
-    def monotonic(self):
-        return self.moment
 
 
 class Broker(MemoryBroker):
