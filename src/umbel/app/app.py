@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Concatenate, Literal, ParamSpec, Self, TypeVar
 
 from umbel.app import shared
 from umbel.app.annotations import annotate
+from umbel.app.announcing import AppSignals
 from umbel.app.arguments import call_arguments
 from umbel.app.config import Config
 from umbel.app.declaration import declare, module_name, resolve
@@ -41,7 +42,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Umbel:
+class Umbel(AppSignals):
     """A project's app: ``app = Umbel("proj", broker="redis://…")``. Further keyword arguments are settings."""
 
     #: Whether unknown settings and options are errors.
@@ -69,6 +70,7 @@ class Umbel:
         strict_typing: bool = True,
         **conf: Any,
     ) -> None:
+        super().__init__()
         self.main = main
         self.namespace = namespace
         self.strict_typing = strict_typing
@@ -266,8 +268,11 @@ class Umbel:
     def finalize(self, auto: bool = False) -> None:  # noqa: ARG002 - Celery's signature
         """Settle what may have been said late: the tasks' class and ``task_annotations``; a setting
         with a wrong value is refused here at the latest."""
+        first = self._announce_settings()
         self.conf.check()
         _ = self.Task, self.router
+        if first:
+            self._announce_completion(self.conf)
 
     # Calls --------------------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
+from umbel.app.announcing import Body, before_publishing, published
 from umbel.app.options import checked_id
 from umbel.app.terms import Conditions, Terms
 from umbel.brokers.base import Broker
@@ -27,6 +28,7 @@ from umbel.message.protocol import resend
 from umbel.message.representation import represent
 from umbel.message.stencil import Stencil
 from umbel.result.async_result import AsyncResult
+from umbel.signals import after_task_publish, before_task_publish, task_sent
 
 if TYPE_CHECKING:
     from umbel.app.app import Umbel
@@ -82,6 +84,8 @@ class Publisher:
         task_id = checked_id(task_id, name) if task_id else make_id()
         message = self._message(terms, task_id, args, kwargs, parent)
         self._broker.publish((message,), self._timeout if terms.timeout is None else terms.timeout)
+        if after_task_publish.receivers or task_sent.receivers:
+            published((message,))
         if self._watched:
             self._look_for_worker()
         return self._result(terms, message, parent)
@@ -98,10 +102,14 @@ class Publisher:
         parent = None if running() is None else _parent()
         results: list[AsyncResult[Any]] = []
         timeout = options.get("timeout")
-        self._broker.publish_all(
-            self._made(task, calls, options, parent, results),
-            self._timeout if timeout is None else timeout,
-        )
+        timeout = self._timeout if timeout is None else timeout
+        batches = self._made(task, calls, options, parent, results)
+        if _told():
+            for messages in batches:
+                self._broker.publish(messages, timeout)
+                published(messages)
+        else:
+            self._broker.publish_all(batches, timeout)
         if self._watched and results:
             self._look_for_worker()
         return results
@@ -119,7 +127,7 @@ class Publisher:
         while chunk := list(islice(waiting, _CHUNK)):
             args, kwargs = chunk[0]
             terms = self._conditions.terms(task.name, args, kwargs, options, task)
-            if self._conditions.router.dynamic or terms.singular:
+            if self._conditions.router.dynamic or terms.singular or _told():
                 messages = []
                 for args, kwargs in chunk:
                     own = self._conditions.terms(task.name, args, kwargs, options, task)
@@ -155,6 +163,8 @@ class Publisher:
         if self._read_from is not self.app.conf.__dict__:
             self._read_settings()
         self._broker.publish(messages, self._timeout if timeout is None else timeout)
+        if after_task_publish.receivers or task_sent.receivers:
+            published(messages)
         if self._watched:
             self._look_for_worker()
 
@@ -176,21 +186,20 @@ class Publisher:
         if message.headers.get("kwargsrepr") == represent(request.kwargs):
             headers["kwargsrepr"] = represent(call.kwargs)
         embed = request.get("embed") or decode_body(message, (message.content_type,))[2]
-        return resend(
+        serializer = changes.serializer or task.serializer
+        compression = changes.compression or message.headers.get("compression")
+        made = resend(
             message,
             headers=headers,
             due=changes.due,
             queue=changes.queue,
             priority=changes.priority,
             properties=changes.properties,
-            content=encode_body(
-                call.args,
-                call.kwargs,
-                embed,
-                changes.serializer or task.serializer,
-                changes.compression or message.headers.get("compression"),
-            ),
+            content=encode_body(call.args, call.kwargs, embed, serializer, compression),
         )
+        if before_task_publish.receivers:
+            return self._announced(made, (call.args, call.kwargs, embed), serializer, compression)
+        return made
 
     # The pieces of sending, in order --------------------------------------------------------------
 
@@ -244,7 +253,7 @@ class Publisher:
             self._inherit(headers, parent)
         if compression is not None:
             headers["compression"] = compression
-        return Message(
+        message = Message(
             headers=headers,
             body=body,
             content_type=content_type,
@@ -259,6 +268,22 @@ class Publisher:
             delivery_mode=terms.delivery_mode,
             properties=terms.properties,
         )
+        if before_task_publish.receivers:
+            call = (args, kwargs, decode_body(message, (content_type,))[2])
+            return self._announced(message, call, terms.serializer, terms.compression)
+        return message
+
+    def _announced(
+        self, message: Message, call: Body, serializer: str, compression: str | None
+    ) -> Message:
+        """The message as the receivers of ``before_task_publish`` want it."""
+        policy = self.app.conf.task_publish_retry_policy or _NOTHING
+        message, call = before_publishing(message, call, policy)
+        body, _, _, method = encode_body(*call, serializer, compression)
+        message.headers.pop("compression", None)
+        if method is not None:
+            message.headers["compression"] = method
+        return replace(message, body=body)
 
     def _body(self, terms: Terms, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Content:
         try:
@@ -307,6 +332,13 @@ class Publisher:
                 self._broker.display_url,
                 self.app.worker_command or f"umbel -A {self.app.main or 'MODULE'} worker",
             )
+
+
+def _told() -> bool:
+    """Whether somebody wants to know of each message."""
+    return bool(
+        before_task_publish.receivers or after_task_publish.receivers or task_sent.receivers
+    )
 
 
 def _parent() -> Context | None:
