@@ -8,6 +8,7 @@ app/          →    message/    →    brokers/    →    worker/     →    ba
 
 from umbel.app.app import Umbel
 from umbel.app.lenient import Celery
+from umbel.app.logger import get_task_logger
 from umbel.app.proxies import current_app, current_task
 from umbel.app.shared import shared_task
 from umbel.app.task import Task
@@ -23,6 +24,7 @@ __all__ = [
     "__version__",
     "current_app",
     "current_task",
+    "get_task_logger",
     "shared_task",
     "uuid",
 ]

@@ -17,6 +17,7 @@ PUBLIC_NAMES: tuple[str, ...] = (
     "__version__",
     "current_app",
     "current_task",
+    "get_task_logger",
     "shared_task",
     "uuid",
 )

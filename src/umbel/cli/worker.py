@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import sys
 from typing import Any
@@ -12,17 +11,17 @@ import click
 
 from umbel import __version__
 from umbel.app.deployment import worker_values
+from umbel.cli.launch import Launch, launch_options, writes_json
 from umbel.cli.main import Invocation
 from umbel.cli.numbers import Decimal, Whole
 from umbel.events.emitter import Emitter
-from umbel.worker.log import LogLines, set_up_logging
+from umbel.worker.log import LogLines
 from umbel.worker.options import WorkerOptions
 from umbel.worker.worker import Worker
 
 __all__ = ["worker"]
 
 POSITIVE = Decimal(min=0, min_open=True)
-LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", "FATAL")
 
 
 @click.command()
@@ -30,14 +29,6 @@ LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", "FATAL")
 @click.option("-c", "--concurrency", type=Whole(min=1), help="Processes; default: cores.")
 @click.option("-P", "--pool", metavar="POOL", help="prefork (default) or solo.")
 @click.option("-Q", "--queues", metavar="A,B", help="Take messages of these queues only.")
-@click.option(
-    "-l",
-    "--loglevel",
-    default="WARNING",
-    show_default=True,
-    type=click.Choice(LEVELS, case_sensitive=False),
-    help="INFO shows a line for each task.",
-)
 @click.option("--health", metavar="ADDRESS", help="Answer probes here: host:port or a socket path.")
 @click.option("--time-limit", type=POSITIVE, metavar="SECONDS", help="Hard limit for each task.")
 @click.option(
@@ -51,28 +42,25 @@ LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", "FATAL")
     metavar="SECONDS",
     help="To finish when told to stop.",
 )
+@launch_options
 @click.pass_obj
 def worker(obj: Invocation, /, **flags: Any) -> int:
     """Run tasks until told to stop (TERM or Ctrl-C: finish what runs; again: at once)."""
+    launch = Launch.take(flags)
+    launch.prepare(obj)
     app = obj.app
     app.import_modules()
-    conf = app.conf
-    level = getattr(logging, flags.pop("loglevel").upper())
-    set_up_logging(
-        level,
-        line_format=conf.worker_log_format,
-        task_format=conf.worker_task_log_format,
-        hijack=conf.worker_hijack_root_logger,
-    )
     options = _options(app, flags)
-    emitter = Emitter()
-    LogLines(emitter).subscribe()
-    node = Worker(options, emitter)
-    if not obj.quiet:
-        with contextlib.suppress(OSError, ValueError, AttributeError):  # stdout may be closed
-            click.echo(banner(app, options, node))
-            sys.stdout.flush()
-    return node.run()
+    with launch.process(app.conf, options.node, color=obj.color):
+        emitter = Emitter()
+        LogLines(emitter).subscribe()
+        node = Worker(options, emitter)
+        launch.settled()
+        if not obj.quiet and not writes_json(app.conf):
+            with contextlib.suppress(OSError, ValueError, AttributeError):  # stdout may be closed
+                click.echo(banner(app, options, node))
+                sys.stdout.flush()
+        return node.run()
 
 
 def _options(app: Any, flags: dict[str, Any]) -> WorkerOptions:

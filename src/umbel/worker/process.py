@@ -16,7 +16,7 @@ from umbel.worker.consumer import ConsumerLoop
 from umbel.worker.control import Control
 from umbel.worker.execution import Pipeline
 from umbel.worker.guardian import Guardian
-from umbel.worker.log import name_log_lines
+from umbel.worker.log_setup import name_log_lines
 from umbel.worker.middleware.acknowledgement import EarlyAcknowledgement
 from umbel.worker.middleware.base import Middleware
 from umbel.worker.middleware.current_task import CurrentTask
@@ -144,7 +144,7 @@ def run_child(options: WorkerOptions, control: Control, emitter: Emitter) -> int
     for number in FROM_TERMINAL:
         signal.signal(number, _leave_to_the_supervisor)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    name_log_lines(f"Worker-{slot.number}")
+    name_log_lines(f"Worker-{slot.number}", slot.number)
     os.register_at_fork(after_in_child=behave_as_usual)
     for started in options.process_started:
         started()
