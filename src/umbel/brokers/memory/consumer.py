@@ -129,9 +129,10 @@ class MemoryConsumer(Consumer):
         loans: list[Loan] = []
         with self._store.lock:
             self._find_seat()
+            queues = [queue for queue in self._queues if queue not in self._store.paused]
             for task in [name for name in self._store.parked if name in tasks]:
                 while len(loans) < limit:
-                    stored = self._store.unpark(task, self._queues)
+                    stored = self._store.unpark(task, queues)
                     if stored is None:
                         break
                     loans.append(self._store.lend(stored, self._seat, parked_before=True))

@@ -37,7 +37,8 @@ class RedisQueueAdmin(QueueAdmin):
     def queues(self, names: Sequence[str] = ()) -> list[QueueStatus]:
         keys, pool = self._broker.keys, self._broker.pool
         known = {name.decode() for name in pool.call("SMEMBERS", keys.queues)}
-        everyone = sorted(known | set(names))
+        paused = set(self.paused())
+        everyone = sorted(known | paused | set(names))
         lent = self._lent_by_queue()
         commands: list[tuple[Any, ...]] = []
         for name in everyone:
@@ -48,9 +49,28 @@ class RedisQueueAdmin(QueueAdmin):
         for name in everyone:
             ready = sum(next(answers) for _ in keys.lists_of(name))
             found.append(
-                QueueStatus(name=name, ready=ready, delayed=next(answers), lent=lent.get(name, 0))
+                QueueStatus(
+                    name=name,
+                    ready=ready,
+                    delayed=next(answers),
+                    lent=lent.get(name, 0),
+                    paused=name in paused,
+                )
             )
         return found
+
+    def pause(self, queue: str) -> None:
+        keys = self._broker.keys
+        self._broker.pool.call("SADD", keys.paused, keys.list_at(queue, 0))
+
+    def resume(self, queue: str) -> None:
+        keys = self._broker.keys
+        self._broker.pool.call("SREM", keys.paused, keys.list_at(queue, 0))
+
+    def paused(self) -> list[str]:
+        keys = self._broker.keys
+        names = self._broker.pool.call("SMEMBERS", keys.paused)
+        return sorted(name.decode().removeprefix(keys.prefix) for name in names)
 
     def consumers(self) -> list[ConsumerStatus]:
         keys, pool = self._broker.keys, self._broker.pool

@@ -16,6 +16,7 @@ with ``umbel:``. Every key gets the global prefix here and nowhere else.
     umbel:delayed.twins:<queue>   hash     task id -> highest n in use
     umbel:dead                    zset     id -> died at (ms)
     umbel:dead:messages           hash     id -> JSON line with task, queue, reason; then the raw message
+    umbel:paused                  set      names of the level 0 lists of queues that lend nothing
     umbel:parked                  set      JSON [task, queue]
     umbel:parked:<JSON>           list     "<parked at, ms>|<level>|" + raw; the oldest at the right
 """
@@ -67,6 +68,7 @@ class Keys:
         self.dead = f"{prefix}umbel:dead"
         self.dead_messages = f"{prefix}umbel:dead:messages"
         self.parked = f"{prefix}umbel:parked"
+        self.paused = f"{prefix}umbel:paused"
 
     def level_of(self, priority: int) -> int:
         """The level of the list for messages of this priority."""

@@ -57,6 +57,8 @@ class SqlConsumer(Consumer):
         #: A store in another place, which is written before a loan ends.
         self._elsewhere = records if settler.store is None else None
         self._store: JoinedStore | None = settler.store
+        twice = [name for name in self._queues for name in (name, name)]
+        self._look_values = (*twice, *self._queues)
         self._of_queues = QueueQueries(driver.dialect, len(self._queues))
         self._step = make_step(driver.dialect, len(self._queues), self._store)
         self._adopted = number is not None
@@ -130,7 +132,7 @@ class SqlConsumer(Consumer):
         """Dead (0: no; None: not registered), ready, parked: all that was committed by now."""
         with self._driver.session() as session:
             self._mark()
-            values = (self._number, self.id, *self._queues, *self._queues)
+            values = (self._number, self.id, *self._look_values)
             ((dead, ready, self._due, parked),) = session.fetch(self._of_queues.look, values)
         self._curious = False
         return dead, bool(ready), bool(parked)

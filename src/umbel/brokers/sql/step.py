@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from umbel.brokers.sql.rows import COLUMNS, LoanKey
+from umbel.brokers.sql.rows import COLUMNS, LoanKey, not_paused
 from umbel.drivers.sql.base import Dialect, JoinedStore, Session, Values
 from umbel.drivers.sql.batch import Batch
 
@@ -186,7 +186,7 @@ def _first(queues: Sequence[str]) -> str:
     """A SELECT of the ids that are to be taken."""
     one = (
         "SELECT id, priority FROM umbel_message WHERE state = 0 AND queue = {queue} "
-        "ORDER BY priority DESC, id LIMIT NEW.v3"
+        f"AND {not_paused('{queue}')} ORDER BY priority DESC, id LIMIT NEW.v3"
     )
     if len(queues) == 1:
         return one.format(queue=queues[0]).replace("id, priority", "id", 1)

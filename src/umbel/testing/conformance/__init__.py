@@ -23,6 +23,7 @@ pytest.register_assert_rewrite(
             "broker_delivery",
             "broker_load",
             "broker_park",
+            "broker_pause",
             "broker_rescue",
             "broker_settlement",
             "broker_unreadable",

@@ -11,6 +11,7 @@ from umbel.testing.conformance.broker_delay import DelayChapter
 from umbel.testing.conformance.broker_delivery import DeliveryChapter
 from umbel.testing.conformance.broker_load import LoadChapter
 from umbel.testing.conformance.broker_park import ParkChapter
+from umbel.testing.conformance.broker_pause import PauseChapter
 from umbel.testing.conformance.broker_rescue import RescueChapter
 from umbel.testing.conformance.broker_settlement import SettlementChapter
 from umbel.testing.conformance.broker_unreadable import UnreadableChapter
@@ -25,6 +26,7 @@ class BrokerConformance(
     DelayChapter,
     WaitChapter,
     ParkChapter,
+    PauseChapter,
     RescueChapter,
     DeadLetterChapter,
     AdminChapter,
