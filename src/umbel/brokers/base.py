@@ -29,6 +29,7 @@ from umbel.message.record import ResultRecord
 
 if TYPE_CHECKING:
     from umbel.brokers.admin import QueueAdmin
+    from umbel.brokers.bus import Bus
 
 __all__ = ["Broker", "Consumer", "Delivery", "Exchange", "RecordStore", "Settlement", "Verdict"]
 
@@ -153,6 +154,11 @@ class Broker(ABC):
     admin: QueueAdmin
     #: Whether other processes, forked ones too, see the same messages.
     crosses_processes: bool = True
+
+    @property
+    @abstractmethod
+    def bus(self) -> Bus:
+        """Control commands, their replies, and events; made when it is first asked for."""
 
     @abstractmethod
     def publish(self, messages: Sequence[Message], timeout: float | None = None) -> None:

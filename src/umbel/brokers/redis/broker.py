@@ -9,6 +9,7 @@ touches keys of several slots.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from time import monotonic
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ import msgspec
 from umbel.brokers.base import Broker, Consumer, RecordStore
 from umbel.brokers.redis import scripts
 from umbel.brokers.redis.admin import RedisQueueAdmin
+from umbel.brokers.redis.bus import RedisBus
 from umbel.brokers.redis.consumer import RedisConsumer
 from umbel.brokers.redis.keys import Keys, Order
 from umbel.brokers.redis.lists import Info
@@ -59,6 +61,10 @@ class RedisBroker(Broker):
         self.rules = Rules(self.keys, dead_limit, longest, set())
         retry = read_retry_policy(retry_policy)
         self._sender = Sender(self.pool, self.rules, retry, max_message_size)
+
+    @cached_property
+    def bus(self) -> RedisBus:
+        return RedisBus(self.pool, self.publish_timeout)
 
     # Publishing -----------------------------------------------------------------------------------
 

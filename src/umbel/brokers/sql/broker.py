@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import msgspec
 
 from umbel.brokers.base import Broker, Consumer, RecordStore
 from umbel.brokers.sql.admin import SqlQueueAdmin
+from umbel.brokers.sql.bus import SqlBus
 from umbel.brokers.sql.consumer import SqlConsumer
 from umbel.brokers.sql.queries import Queries
 from umbel.brokers.sql.rows import TOPIC, row_of
@@ -55,6 +57,10 @@ class SqlBroker(Broker):
         self._queries = Queries(self.driver.dialect)
         self._limits = DeadLetterLimits(dead_limit, dead_max_age)
         self.admin = SqlQueueAdmin(self.driver, self._queries, self._limits)
+
+    @cached_property
+    def bus(self) -> SqlBus:
+        return SqlBus(self.driver, self.publish_timeout)
 
     # Sending --------------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 A kind of broker or backend is tested by a subclass of a few lines that says how to reach an empty
 store (see ``kind.py``). Every promise in the docstrings of ``brokers/base.py``,
-``brokers/admin.py`` and ``backends/base.py`` is one test or more here. What only one kind does
+``brokers/admin.py``, ``brokers/bus.py`` and ``backends/base.py`` is one test or more here. What only one kind does
 (its wire format, its reconnection) is tested beside that kind.
 """
 
@@ -18,6 +18,7 @@ pytest.register_assert_rewrite(
             "backend_store",
             "backend_wait",
             "broker_admin",
+            "broker_bus",
             "broker_dead",
             "broker_delay",
             "broker_delivery",

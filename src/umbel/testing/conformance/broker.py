@@ -6,6 +6,7 @@ Inherit from ``BrokerConformance`` and say how to reach an empty store (see ``ki
 from __future__ import annotations
 
 from umbel.testing.conformance.broker_admin import AdminChapter
+from umbel.testing.conformance.broker_bus import BusChapter
 from umbel.testing.conformance.broker_dead import DeadLetterChapter
 from umbel.testing.conformance.broker_delay import DelayChapter
 from umbel.testing.conformance.broker_delivery import DeliveryChapter
@@ -32,5 +33,6 @@ class BrokerConformance(
     AdminChapter,
     LoadChapter,
     UnreadableChapter,
+    BusChapter,
 ):
-    """Every promise of ``Broker``, ``Consumer`` and ``QueueAdmin``."""
+    """Every promise of ``Broker``, ``Consumer``, ``QueueAdmin`` and ``Bus``."""
