@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from umbel.exceptions import ImproperlyConfigured
 from umbel.message.serializers import accepted_types
+from umbel.signals import worker_process_init
 
 if TYPE_CHECKING:
     from umbel.app.app import Umbel
@@ -64,7 +66,7 @@ def worker_values(
         "retry_on_startup": conf.broker_connection_retry_on_startup is not False,
         "health_address": conf.worker_health_address,
         "middlewares": tuple(app.middlewares),
-        "process_started": tuple(app.process_started),
+        "process_started": (*app.process_started, partial(_announce_process, app, hostname)),
     }
 
 
@@ -81,6 +83,11 @@ def node_name(hostname: str | None) -> str:
             f"The node name {node!r} has {len(node.encode())} bytes; the limit is {LONGEST_NODE}"
         )
     return node
+
+
+def _announce_process(app: Umbel, hostname: str | None) -> None:
+    app.on_after_fork.send(sender=app)
+    worker_process_init.send(sender=node_name(hostname))
 
 
 def _cores() -> int:

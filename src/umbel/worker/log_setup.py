@@ -14,6 +14,7 @@ from logging.handlers import WatchedFileHandler
 from pathlib import Path
 from typing import Any
 
+from umbel.signals import after_setup_logger, after_setup_task_logger, setup_logging
 from umbel.worker.log_formats import ColorFormatter, JsonFormatter, TaskFormatter
 
 __all__ = ["JSON", "NodeFile", "expand", "name_log_lines", "set_up_logging"]
@@ -84,16 +85,22 @@ def set_up_logging(
     stream: Any = None,
 ) -> bool:
     """Log to a file or stderr, unless the application has set up logging itself (or ``hijack`` is
-    false): then handlers stay as they are, and False is returned."""
+    false): then handlers stay as they are, and False is returned. So it is with a receiver of
+    ``setup_logging``."""
+    output = stream or sys.stderr
+    painted = not file and paints(output, color)
+    told = {"loglevel": level, "logfile": file, "format": line_format, "colorize": painted}
+    answers = setup_logging.send(sender=None, **told)
+    if any(not isinstance(answer, Exception) for _receiver, answer in answers):
+        return False
     ours = [logging.getLogger(name) for name in ("umbel", "celery")]
     root = logging.getLogger()
     if not hijack or any(logger.handlers for logger in (root, *ours)):
         for logger in ours:
             if logger.level == logging.NOTSET:
                 logger.setLevel(level)
+        _tell(task_format, told)
         return False
-    output = stream or sys.stderr
-    painted = not file and paints(output, color)
     lines: logging.Formatter
     tasks: logging.Formatter
     if line_format == JSON:
@@ -110,7 +117,14 @@ def set_up_logging(
     handler.setFormatter(_ByLogger(lines, tasks))
     root.addHandler(handler)
     root.setLevel(level)
+    _tell(task_format, told)
     return True
+
+
+def _tell(task_format: str, told: dict[str, Any]) -> None:
+    after_setup_logger.send(sender=None, logger=logging.getLogger(), **told)
+    tasks = logging.getLogger("umbel.task")
+    after_setup_task_logger.send(sender=None, logger=tasks, **{**told, "format": task_format})
 
 
 class _ByLogger(logging.Formatter):

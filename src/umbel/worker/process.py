@@ -9,6 +9,7 @@ from types import FrameType
 
 from umbel.brokers.base import Delivery
 from umbel.events.emitter import Emitter
+from umbel.signals import worker_process_shutdown
 from umbel.worker.alarm import Alarm
 from umbel.worker.batch import BatchSize
 from umbel.worker.board import Slot
@@ -25,6 +26,7 @@ from umbel.worker.middleware.handlers import Handlers
 from umbel.worker.middleware.report import Report
 from umbel.worker.middleware.result import Remember
 from umbel.worker.middleware.retry import RetryOutcome
+from umbel.worker.middleware.signals import signals
 from umbel.worker.middleware.time_limit import HardTimeLimit, SoftTimeLimit
 from umbel.worker.middleware.tracking import Tracking
 from umbel.worker.options import WorkerOptions
@@ -54,7 +56,7 @@ class WorkerProcess:
             records=self.backend,
             queues=options.queues,
             consumer_id=f"{options.node}/{os.getpid()}/{uuid.uuid4().hex[:12]}",
-            reception=Reception(options.tasks, emitter),
+            reception=Reception(options.tasks, emitter, options.node, options.accept),
             pool=self.pool,
             # Without a guardian nothing is settled while a job runs, so nothing is taken ahead.
             batch=BatchSize(self.pool.slots, 1 if solo else options.prefetch),
@@ -106,6 +108,7 @@ class WorkerProcess:
         chain += [
             EarlyAcknowledgement(self._acknowledge, self.slot),
             CurrentTask(),
+            *signals(),
             Handlers(),
         ]
         if self.backend is not None:
@@ -149,4 +152,5 @@ def run_child(options: WorkerOptions, control: Control, emitter: Emitter) -> int
     for started in options.process_started:
         started()
     WorkerProcess(options, slot, control, emitter).run()
+    worker_process_shutdown.send(sender=options.node, pid=os.getpid(), exitcode=0)
     return 0

@@ -25,6 +25,7 @@ import msgspec
 
 from umbel.events.emitter import Emitter
 from umbel.events.types import ChildExited, ChildStarted, WorkerReady, WorkerStopped, WorkerStopping
+from umbel.signals import worker_before_create_process
 from umbel.waker import Waker, readable
 from umbel.worker.bell import Bell
 from umbel.worker.board import Board, Slot
@@ -177,6 +178,7 @@ class Supervisor:
         # may be hanging and time limits must go on.
         if not self.steward.quiet.acquire(blocking=False):
             return False
+        worker_before_create_process.send(sender=self)
         slot.clear()
         ends: tuple[int, ...] = ()
         try:

@@ -16,6 +16,8 @@ from umbel.events.emitter import Emitter
 from umbel.events.types import MessageRescued, WorkerReady, WorkerStopped, WorkerStopping
 from umbel.exceptions import ImproperlyConfigured, OperationalError, WorkerTerminate
 from umbel.message.record import ResultRecord
+from umbel.signals import worker_init
+from umbel.worker.announcements import Announcements
 from umbel.worker.board import Board
 from umbel.worker.control import Control
 from umbel.worker.options import WorkerOptions
@@ -75,6 +77,8 @@ class Worker:
 
     def run(self) -> int:
         """Work until a signal says stop; the exit code."""
+        Announcements(self).subscribe(self.emitter)
+        worker_init.send(sender=self)
         if not (self.wait_for_broker() and self._try_backend()):
             return 1
         if self.health is not None:
@@ -85,6 +89,11 @@ class Worker:
         finally:
             if self.health is not None:
                 self.health.stop()
+
+    @property
+    def hostname(self) -> str:
+        """The node's name."""
+        return self.options.node
 
     def ready(self) -> bool:
         """Whether the broker answers and a process takes messages."""
