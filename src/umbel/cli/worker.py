@@ -10,10 +10,11 @@ from typing import Any
 import click
 
 from umbel import __version__
-from umbel.app.deployment import worker_values
+from umbel.app.deployment import node_name, worker_values
 from umbel.cli.launch import Launch, launch_options, writes_json
 from umbel.cli.main import Invocation
 from umbel.cli.numbers import Decimal, Whole
+from umbel.cli.program import Program
 from umbel.events.emitter import Emitter
 from umbel.worker.log import LogLines
 from umbel.worker.options import WorkerOptions
@@ -50,11 +51,14 @@ def worker(obj: Invocation, /, **flags: Any) -> int:
     launch.prepare(obj)
     app = obj.app
     app.import_modules()
+    program = Program(app, node_name(flags["hostname"]), flags)
+    program.begin()
     options = _options(app, flags)
     with launch.process(app.conf, options.node, color=obj.color):
         emitter = Emitter()
         LogLines(emitter).subscribe()
         node = Worker(options, emitter)
+        program.built(node)
         launch.settled()
         if not obj.quiet and not writes_json(app.conf):
             with contextlib.suppress(OSError, ValueError, AttributeError):  # stdout may be closed
