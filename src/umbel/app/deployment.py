@@ -62,6 +62,8 @@ def worker_values(
         "heartbeat_interval": conf.worker_heartbeat_interval,
         "heartbeat_limit": conf.worker_heartbeat_limit,
         "drain_timeout": conf.worker_drain_timeout,
+        "soft_timeout": conf.worker_soft_shutdown_timeout,
+        "soft_when_idle": conf.worker_enable_soft_shutdown_on_idle,
         "parked_limit": conf.worker_unknown_task_timeout,
         "retry_on_startup": conf.broker_connection_retry_on_startup is not False,
         "health_address": conf.worker_health_address,

@@ -40,6 +40,9 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     heartbeat_interval: float = 5.0
     heartbeat_limit: float = 30.0
     drain_timeout: float = 25.0
+    #: Above 0: time for what runs before a cold stop; also when nothing runs.
+    soft_timeout: float = 0.0
+    soft_when_idle: bool = False
     parked_limit: float = 3600.0
     #: Go on trying when the broker does not answer at the start.
     retry_on_startup: bool = True

@@ -25,6 +25,8 @@ from umbel.worker.process import FROM_TERMINAL, WorkerProcess, behave_as_usual
 from umbel.worker.rescue import Rescuer
 from umbel.worker.services.health import Health
 from umbel.worker.services.steward import Steward
+from umbel.worker.shutdown import quit_after, term_is_quit
+from umbel.worker.stacks import answer_with_stacks
 from umbel.worker.supervisor import Supervisor
 
 __all__ = ["Worker"]
@@ -70,6 +72,8 @@ class Worker:
         address = options.health_address
         self.health = Health(address, self.ready) if address else None
         self._stops = 0
+        #: How many of these signals mean that work is to be given back.
+        self._quits = 0
         #: Nothing is being worked on any more: signals cannot make it faster.
         self._leaving = False
         if self.health is not None:
@@ -83,6 +87,7 @@ class Worker:
             return 1
         if self.health is not None:
             self.health.start()
+        answer_with_stacks()
         self.steward.start()
         try:
             return self._run_solo() if self.solo else self.supervisor.run()
@@ -185,9 +190,15 @@ class Worker:
             self._stops += 1
             # Always: a task that swallows what is raised here is the last one all the same.
             control.drain()
-            if (self._stops > 1 or signum == signal.SIGQUIT) and not self._leaving:
-                raise WorkerTerminate(1)
+            self._quits += signum in cold
+            told = self._quits + max(0, self._stops - self._quits - 1)
+            if told and not self._leaving:
+                if told > (1 if soft > 0 else 0):
+                    raise WorkerTerminate(1)
+                quit_after(soft)
 
+        soft = self.options.soft_timeout
+        cold = {signal.SIGQUIT} | ({signal.SIGTERM} if term_is_quit() else set())
         os.register_at_fork(after_in_child=behave_as_usual)
         for number in FROM_TERMINAL:
             if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # nohup
