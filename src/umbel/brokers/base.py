@@ -31,7 +31,20 @@ if TYPE_CHECKING:
     from umbel.brokers.admin import QueueAdmin
     from umbel.brokers.bus import Bus
 
-__all__ = ["Broker", "Consumer", "Delivery", "Exchange", "RecordStore", "Settlement", "Verdict"]
+__all__ = [
+    "REVOKED_MOST",
+    "Broker",
+    "Consumer",
+    "Delivery",
+    "Exchange",
+    "RecordStore",
+    "Settlement",
+    "Verdict",
+]
+
+
+#: Revoked tasks that a broker remembers.
+REVOKED_MOST = 50_000
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,6 +105,8 @@ class Exchange(msgspec.Struct, frozen=True):
     refused: list[Settlement]
     #: There are parked messages in this broker: ``unpark`` may find some for this consumer.
     parked: bool = False
+    #: Changes whenever somebody revokes tasks; 0: nobody ever did. Then ``Broker.revoked`` tells more.
+    revocations: int = 0
 
 
 class RecordStore(Protocol):
@@ -206,6 +221,17 @@ class Broker(ABC):
     @abstractmethod
     def joins(self, records: RecordStore) -> bool:
         """Whether results for this store can be written in the same atomic step as a settlement."""
+
+    @abstractmethod
+    def revoke(self, ids: Sequence[str], until: float) -> None:
+        """Remember until this moment that the tasks of these ids are not to start any more. Of an
+        id that is revoked again, the last moment counts. At most ``REVOKED_MOST`` are remembered;
+        those that would be forgotten first go first. Survives what messages survive. It touches no
+        message: workers ask."""
+
+    @abstractmethod
+    def revoked(self) -> dict[str, float]:
+        """The ids that are revoked now, and until when."""
 
     @abstractmethod
     def attended(self) -> bool:

@@ -18,6 +18,7 @@ from umbel.current import current_app, current_context
 from umbel.exceptions import ImproperlyConfigured, ResultNotFound, TimeoutError  # noqa: A004
 from umbel.message.failure import restore
 from umbel.message.record import ResultRecord
+from umbel.result.revoking import revoke
 
 if TYPE_CHECKING:
     from umbel.app.app import Umbel
@@ -272,6 +273,10 @@ class AsyncResult(Generic[R]):
     def locate(self) -> Place | None:
         """Where its message is now: ready, delayed, lent, parked or dead; None: on no queue."""
         return self.app.broker.admin.locate(self.id)
+
+    def revoke(self) -> None:
+        """Take it back, unless it has begun: it never starts, on no worker, and ends as REVOKED."""
+        revoke(self.app, self.id, self._backend or self.app.backend)
 
     def forget(self) -> None:
         """Delete what is stored about it."""

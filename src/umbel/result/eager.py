@@ -38,6 +38,10 @@ class EagerResult(AsyncResult[R]):
         self._state = state
         self._traceback = traceback
 
+    def revoke(self) -> None:
+        """It has run already; its state is REVOKED from now on."""
+        self._state = states.REVOKED
+
     def get(  # noqa: PLR0917 - Celery's positions
         self,
         timeout: float | None = None,  # noqa: ARG002

@@ -46,6 +46,11 @@ class Pipeline:
         self._around = [m.around for m in middlewares if _overrides(m, "around")]
         self._settle = [m.settle for m in reversed(middlewares) if _overrides(m, "settle")]
 
+    def ask_first(self, middleware: Middleware) -> None:
+        """From now on ask this one, before the others, whether a job may start. For what most
+        workers never need."""
+        self._admit = [middleware.admit, *self._admit]
+
     def execute(self, job: Job) -> Settlement:
         """The whole life of a job. Never raises for anything that a task or message can do."""
         job.began = time.monotonic()

@@ -26,12 +26,14 @@ from umbel.worker.middleware.handlers import Handlers
 from umbel.worker.middleware.report import Report
 from umbel.worker.middleware.result import Remember
 from umbel.worker.middleware.retry import RetryOutcome
+from umbel.worker.middleware.revocation import Revocation
 from umbel.worker.middleware.signals import signals
 from umbel.worker.middleware.time_limit import HardTimeLimit, SoftTimeLimit
 from umbel.worker.middleware.tracking import Tracking
 from umbel.worker.options import WorkerOptions
 from umbel.worker.pools.inline import InlinePool
 from umbel.worker.reception import Reception
+from umbel.worker.revoked import Revoked
 
 __all__ = ["FROM_TERMINAL", "WorkerProcess", "behave_as_usual", "run_child"]
 
@@ -49,6 +51,7 @@ class WorkerProcess:
         self.backend = options.open_backend()
         self.alarm = Alarm()
         pipeline = Pipeline(self._middlewares(), options.node, options.accept)
+        revoked = Revoked(self.broker, lambda: pipeline.ask_first(Revocation(revoked)))
         solo = options.pool == "solo"
         self.pool = InlinePool(pipeline, slot)
         self.loop = ConsumerLoop(
@@ -62,6 +65,7 @@ class WorkerProcess:
             batch=BatchSize(self.pool.slots, 1 if solo else options.prefetch),
             control=control,
             emitter=emitter,
+            revoked=revoked,
             max_jobs=options.max_jobs_per_child,
             watch=None if solo else self._watch,
         )

@@ -57,8 +57,8 @@ class MemoryConsumer(Consumer):
                 self._keep_records(self._held(settlements))
             refused = self._settle(settlements, follow_ups)
             loans = self._take(limit)
-            parked = bool(self._store.parked)
-        return Exchange([self._delivery(loan) for loan in loans], refused, parked)
+            parked, revocations = bool(self._store.parked), self._store.revocations
+        return Exchange([self._delivery(loan) for loan in loans], refused, parked, revocations)
 
     def _find_seat(self) -> None:
         """Register anew when this consumer has been declared dead."""

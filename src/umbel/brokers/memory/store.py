@@ -109,6 +109,9 @@ class MessageStore:
     attended: bool
     #: Queues that lend nothing.
     paused: set[str]
+    #: Task id -> until when it may not start; and how often tasks were revoked.
+    revoked: dict[str, float]
+    revocations: int
 
     def __init__(self) -> None:
         self.reset()
@@ -122,6 +125,8 @@ class MessageStore:
         self.dead = deque()
         self.attended = False
         self.paused = set()
+        self.revoked = {}
+        self.revocations = 0
         self._numbers = count(1)
 
     def number(self) -> int:

@@ -22,6 +22,7 @@ from umbel.brokers.redis.bus import RedisBus
 from umbel.brokers.redis.consumer import RedisConsumer
 from umbel.brokers.redis.keys import Keys, Order
 from umbel.brokers.redis.lists import Info
+from umbel.brokers.redis.revoking import Revocations
 from umbel.brokers.redis.sending import Overlap, Sender, read_retry_policy
 from umbel.brokers.redis.settling import JoinedStore, Rules
 from umbel.drivers.redis import Address, Pool, read_address
@@ -57,6 +58,7 @@ class RedisBroker(Broker):
         self.keys = Keys(self.address.prefix, priority_order)
         self.admin = RedisQueueAdmin(self)
         self.pool = Pool(self.address)
+        self._revocations = Revocations(self.pool, self.keys)
         longest = int(min(dead_max_age, _EVER) * 1e6)
         self.rules = Rules(self.keys, dead_limit, longest, set())
         retry = read_retry_policy(retry_policy)
@@ -133,6 +135,12 @@ class RedisBroker(Broker):
             return False
         ours, theirs = self.address, records.address
         return ours.server == theirs.server and ours.username == theirs.username
+
+    def revoke(self, ids: Sequence[str], until: float) -> None:
+        self._revocations.add(ids, until)
+
+    def revoked(self) -> dict[str, float]:
+        return self._revocations.read()
 
     def attended(self) -> bool:
         return bool(self.pool.call("EXISTS", self.keys.attended))

@@ -21,7 +21,7 @@
 --          park          member, level, raw     keys: list   (and KEYS[3])
 --          SADD          member                 keys: set
 -- Returns {state, refused, problems, milliseconds to the next due message or -1, parked,
---          {queue list, how many, queue list, how many, …}, {raw, raw, …}}
+--          {queue list, how many, queue list, how many, …}, {raw, raw, …}, revocations}
 -- state: 'ok', 'fenced' (declared dead or unknown: loans were settled, nothing was lent),
 -- 'stale' (somebody else uses this id, or this request comes late: nothing was done).
 
@@ -32,7 +32,8 @@ local refused, problems = {}, {}
 local key = 4 + queue_count * (#levels + 4)
 local arg = 14
 
-local fence = redis.call('HGET', fences, ARGV[1])
+local known = redis.call('HMGET', fences, ARGV[1], '')
+local fence, revocations = known[1], known[2] or 0
 if fence and fence ~= ARGV[2] then
   return {'stale'}
 end
@@ -190,7 +191,7 @@ end
 -- Mostly there is nothing at all, neither parked nor paused nor ready nor delayed: one look tells.
 local delayed_at = 4 + queue_count * #levels -- KEYS before zset of queue 0
 if limit > 0 and existing(3, delayed_at + 4 * queue_count) == 0 then
-  return {'ok', refused, problems, -1, 0, {}, {}}
+  return {'ok', refused, problems, -1, 0, {}, {}, revocations}
 end
 
 local next_due
@@ -330,4 +331,4 @@ local wait = -1
 if next_due then
   wait = math.max(next_due - now, 0)
 end
-return {'ok', refused, problems, wait, redis.call('EXISTS', parked), runs, lent}
+return {'ok', refused, problems, wait, redis.call('EXISTS', parked), runs, lent, revocations}

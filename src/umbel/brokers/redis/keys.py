@@ -14,6 +14,7 @@ with ``umbel:``. Every key gets the global prefix here and nowhere else.
     umbel:delayed.messages:<queue> hash    member -> "<level>|" + raw message
     umbel:delayed.next:<queue>    string   the earliest due moment (ms), or earlier
     umbel:delayed.twins:<queue>   hash     task id -> highest n in use
+    umbel:revoked                 zset     task id -> until when it may not start (ms)
     umbel:dead                    zset     id -> died at (ms)
     umbel:dead:messages           hash     id -> JSON line with task, queue, reason; then the raw message
     umbel:paused                  set      names of the level 0 lists of queues that lend nothing
@@ -69,6 +70,7 @@ class Keys:
         self.dead_messages = f"{prefix}umbel:dead:messages"
         self.parked = f"{prefix}umbel:parked"
         self.paused = f"{prefix}umbel:paused"
+        self.revoked = f"{prefix}umbel:revoked"
 
     def level_of(self, priority: int) -> int:
         """The level of the list for messages of this priority."""

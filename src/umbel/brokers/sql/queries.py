@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from umbel.brokers.sql.rows import COLUMNS, PAUSED, not_paused
+from umbel.brokers.sql.rows import COLUMNS, PAUSED, REVOCATIONS, not_paused
 from umbel.drivers.sql.base import Dialect
 from umbel.drivers.sql.batch import Batch
 
@@ -136,7 +136,8 @@ class QueueQueries:
         self.look = dialect.adapt(
             "SELECT (SELECT dead FROM umbel_consumer WHERE number = ? AND id = ?), "
             f"{ready or '0'}, {_next_due(queues)}, "
-            "EXISTS (SELECT 1 FROM umbel_message WHERE state = 3)"
+            "EXISTS (SELECT 1 FROM umbel_message WHERE state = 3), "
+            f"(SELECT value FROM umbel_meta WHERE name = '{REVOCATIONS}')"
         )
         # Values: a JSON array of the queues, the present moment.
         self.promote = dialect.adapt(

@@ -14,6 +14,7 @@ from umbel.message.protocol import encode, read_message
 __all__ = [
     "COLUMNS",
     "PAUSED",
+    "REVOCATIONS",
     "TOPIC",
     "WAS_PARKED",
     "LoanKey",
@@ -31,6 +32,8 @@ COLUMNS = ("state", "queue", "priority", "moment_ms", "task_id", "task", "raw")
 TOPIC = "umbel_message"
 #: Before the name of a queue: the name in ``umbel_meta`` of the fact that it lends nothing.
 PAUSED = "paused:"
+#: The name in ``umbel_meta`` of how often tasks were revoked.
+REVOCATIONS = "revocations"
 #: ``note`` of a loan whose message had been parked.
 WAS_PARKED = "parked"
 

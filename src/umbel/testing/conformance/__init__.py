@@ -26,6 +26,7 @@ pytest.register_assert_rewrite(
             "broker_park",
             "broker_pause",
             "broker_rescue",
+            "broker_revoke",
             "broker_settlement",
             "broker_unreadable",
             "broker_wait",

@@ -14,6 +14,7 @@ from umbel.testing.conformance.broker_load import LoadChapter
 from umbel.testing.conformance.broker_park import ParkChapter
 from umbel.testing.conformance.broker_pause import PauseChapter
 from umbel.testing.conformance.broker_rescue import RescueChapter
+from umbel.testing.conformance.broker_revoke import RevokeChapter
 from umbel.testing.conformance.broker_settlement import SettlementChapter
 from umbel.testing.conformance.broker_unreadable import UnreadableChapter
 from umbel.testing.conformance.broker_wait import WaitChapter
@@ -29,6 +30,7 @@ class BrokerConformance(
     ParkChapter,
     PauseChapter,
     RescueChapter,
+    RevokeChapter,
     DeadLetterChapter,
     AdminChapter,
     LoadChapter,
