@@ -24,6 +24,7 @@ from umbel.app.loading import Loader, Packages
 from umbel.app.moments import zone
 from umbel.app.option_kinds import check_task
 from umbel.app.options import TaskOptions, checked_name
+from umbel.app.outbox import AsyncSending
 from umbel.app.publisher import Publisher
 from umbel.app.purging import purge
 from umbel.app.registry import TaskRegistry
@@ -42,7 +43,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Umbel(AppSignals):
+class Umbel(AppSignals, AsyncSending):
     """A project's app: ``app = Umbel("proj", broker="redis://…")``. Further keyword arguments are settings."""
 
     #: Whether unknown settings and options are errors.

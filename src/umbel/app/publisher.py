@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from umbel.app.announcing import Body, before_publishing, published
 from umbel.app.options import checked_id
+from umbel.app.outbox import open_outbox
 from umbel.app.terms import Conditions, Terms
 from umbel.brokers.base import Broker
 from umbel.current import context_of, current_context, current_task, outermost_task, running
@@ -83,7 +84,11 @@ class Publisher:
             terms = self._usual.get(task.said()) or self._usual_terms(task, args, kwargs)
         task_id = checked_id(task_id, name) if task_id else make_id()
         message = self._message(terms, task_id, args, kwargs, parent)
-        self._broker.publish((message,), self._timeout if terms.timeout is None else terms.timeout)
+        timeout = self._timeout if terms.timeout is None else terms.timeout
+        if (outbox := open_outbox()) is not None:
+            outbox.put(self._broker, (message,), timeout)
+            return self._result(terms, message, parent)
+        self._broker.publish((message,), timeout)
         if after_task_publish.receivers or task_sent.receivers:
             published((message,))
         if self._watched:

@@ -183,6 +183,16 @@ class Broker(ABC):
         ``timeout`` seconds (None: the broker's own limit); then some may have been kept.
         """
 
+    async def publish_async(
+        self, messages: Sequence[Message], timeout: float | None = None
+    ) -> None:
+        """``publish`` for a caller inside an event loop, which goes on meanwhile. Who is cancelled
+        does not know whether the messages were kept. Brokers whose driver has no asynchronous client
+        do it in one of a few threads."""
+        from umbel.offload import offload
+
+        await offload(self.publish, messages, timeout)
+
     def publish_all(
         self, batches: Iterable[Sequence[Message]], timeout: float | None = None
     ) -> None:

@@ -64,6 +64,23 @@ class EagerResult(AsyncResult[R]):
 
     wait = get
 
+    async def aget(
+        self,
+        timeout: float | None = None,  # noqa: ARG002
+        propagate: bool = True,
+        *,
+        disable_sync_subtasks: bool = True,
+    ) -> R:
+        """``get``."""
+        return self.get(propagate=propagate, disable_sync_subtasks=disable_sync_subtasks)
+
+    async def astate(self) -> str:
+        """How it ended."""
+        return self._state
+
+    async def aforget(self) -> None:
+        """There is nothing to delete."""
+
     @property
     def state(self) -> str:
         """How it ended."""

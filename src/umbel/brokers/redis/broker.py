@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from time import monotonic
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -30,6 +30,9 @@ from umbel.exceptions import (
     ImproperlyConfigured,
 )
 from umbel.message.message import Message
+
+if TYPE_CHECKING:
+    from umbel.brokers.redis.async_sending import AsyncSender
 
 __all__ = ["RedisBroker"]
 
@@ -62,7 +65,9 @@ class RedisBroker(Broker):
         longest = int(min(dead_max_age, _EVER) * 1e6)
         self.rules = Rules(self.keys, dead_limit, longest, set())
         retry = read_retry_policy(retry_policy)
+        self._retry = retry
         self._sender = Sender(self.pool, self.rules, retry, max_message_size)
+        self._async_sender: AsyncSender | None = None
 
     @cached_property
     def bus(self) -> RedisBus:
@@ -74,6 +79,20 @@ class RedisBroker(Broker):
         deadline = monotonic() + (self.publish_timeout if timeout is None else timeout)
         for batch in self._sender.batches(messages):
             self._sender.send(batch, deadline)
+
+    async def publish_async(
+        self, messages: Sequence[Message], timeout: float | None = None
+    ) -> None:
+        deadline = monotonic() + (self.publish_timeout if timeout is None else timeout)
+        if self._async_sender is None:
+            self._async_sender = self._make_async_sender()
+        for batch in self._sender.batches(messages):
+            await self._async_sender.send(batch, deadline)
+
+    def _make_async_sender(self) -> AsyncSender:
+        from umbel.brokers.redis.async_sending import AsyncSender
+
+        return AsyncSender(self.address, self._sender, self._retry)
 
     def publish_all(
         self, batches: Iterable[Sequence[Message]], timeout: float | None = None
@@ -147,3 +166,5 @@ class RedisBroker(Broker):
 
     def close(self) -> None:
         self.pool.clear()
+        if self._async_sender is not None:
+            self._async_sender.close()

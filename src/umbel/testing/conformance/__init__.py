@@ -15,10 +15,12 @@ pytest.register_assert_rewrite(
     *(
         f"{__name__}.{module}"
         for module in (
+            "backend_async",
             "backend_store",
             "backend_wait",
             "broker_admin",
             "broker_bus",
+            "broker_async",
             "broker_dead",
             "broker_delay",
             "broker_delivery",

@@ -6,6 +6,7 @@ Inherit from ``BrokerConformance`` and say how to reach an empty store (see ``ki
 from __future__ import annotations
 
 from umbel.testing.conformance.broker_admin import AdminChapter
+from umbel.testing.conformance.broker_async import AsyncSendingChapter
 from umbel.testing.conformance.broker_bus import BusChapter
 from umbel.testing.conformance.broker_dead import DeadLetterChapter
 from umbel.testing.conformance.broker_delay import DelayChapter
@@ -24,6 +25,7 @@ __all__ = ["BrokerConformance"]
 
 class BrokerConformance(
     DeliveryChapter,
+    AsyncSendingChapter,
     SettlementChapter,
     DelayChapter,
     WaitChapter,
