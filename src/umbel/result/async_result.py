@@ -17,8 +17,8 @@ from umbel.exceptions import ImproperlyConfigured, ResultNotFound, TimeoutError 
 from umbel.message.failure import restore
 from umbel.message.record import ResultRecord
 from umbel.result.awaiting import Awaited
-from umbel.result.waiting import (
 from umbel.result.revoking import revoke
+from umbel.result.waiting import (
     allow_join_result,
     assert_will_not_block,
     check_timeout,
