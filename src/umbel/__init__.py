@@ -10,6 +10,7 @@ from umbel.app.app import Umbel
 from umbel.app.lenient import Celery
 from umbel.app.logger import get_task_logger
 from umbel.app.proxies import current_app, current_task
+from umbel.app.queues import Broadcast, Exchange, Queue
 from umbel.app.shared import shared_task
 from umbel.app.task import Task
 from umbel.current import set_default_factory
@@ -18,7 +19,10 @@ from umbel.result.async_result import AsyncResult
 
 __all__ = [
     "AsyncResult",
+    "Broadcast",
     "Celery",
+    "Exchange",
+    "Queue",
     "Task",
     "Umbel",
     "__version__",

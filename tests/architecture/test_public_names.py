@@ -11,7 +11,10 @@ import umbel
 #: The contract with users. Taking a name out breaks them; putting one in is a promise.
 PUBLIC_NAMES: tuple[str, ...] = (
     "AsyncResult",
+    "Broadcast",
     "Celery",
+    "Exchange",
+    "Queue",
     "Task",
     "Umbel",
     "__version__",

@@ -18,7 +18,8 @@ from msgspec.structs import replace
 from umbel.app.announcing import Body, before_publishing, published
 from umbel.app.options import checked_id
 from umbel.app.outbox import open_outbox
-from umbel.app.terms import Conditions, Terms
+from umbel.app.spreading import Spreader
+from umbel.app.terms import Conditions, Terms, has_priority
 from umbel.brokers.base import Broker
 from umbel.current import context_of, current_context, current_task, outermost_task, running
 from umbel.exceptions import EncodeError, MessageTooLarge, OperationalError
@@ -62,6 +63,8 @@ class Publisher:
         self._timeout = 2.0
         self._largest = 0
         self._watched = False
+        self._inherits = False
+        self._spreader: Spreader
         self._origin = ("", -1)
 
     def send(
@@ -78,17 +81,20 @@ class Publisher:
         if self._read_from is not self.app.conf.__dict__:
             self._read_settings()
         parent = None if running() is None else _parent()
+        if parent is not None and self._inherits:
+            options = _inherited(options, task, parent)
         if task is None or options:
             terms = self._conditions.terms(name, args, kwargs, options, task)
         else:
             terms = self._usual.get(task.said()) or self._usual_terms(task, args, kwargs)
         task_id = checked_id(task_id, name) if task_id else make_id()
         message = self._message(terms, task_id, args, kwargs, parent)
+        sent = self._spreader.spread((message,), terms.targets) if terms.targets else (message,)
         timeout = self._timeout if terms.timeout is None else terms.timeout
         if (outbox := open_outbox()) is not None:
-            outbox.put(self._broker, (message,), timeout)
+            outbox.put(self._broker, sent, timeout)
             return self._result(terms, message, parent)
-        self._broker.publish((message,), timeout)
+        self._broker.publish(sent, timeout)
         if after_task_publish.receivers or task_sent.receivers:
             published((message,))
         if self._watched:
@@ -105,6 +111,8 @@ class Publisher:
         if self._read_from is not self.app.conf.__dict__:
             self._read_settings()
         parent = None if running() is None else _parent()
+        if parent is not None and self._inherits:
+            options = _inherited(options, task, parent)
         results: list[AsyncResult[Any]] = []
         timeout = options.get("timeout")
         timeout = self._timeout if timeout is None else timeout
@@ -139,7 +147,7 @@ class Publisher:
                     messages.append(self._message(own, make_id(), args, kwargs, parent))
             else:
                 messages = self._alike(terms, chunk, parent)
-            yield messages
+            yield self._spreader.spread(messages, terms.targets) if terms.targets else messages
             results += [self._result(terms, message, parent) for message in messages]
 
     def _alike(
@@ -225,6 +233,8 @@ class Publisher:
         self._broker = self.app.broker
         self._timeout = conf.publish_timeout
         self._largest = conf.message_max_size
+        self._inherits = conf.task_inherit_parent_priority
+        self._spreader = Spreader(self.app.router, self._broker, conf.worker_heartbeat_limit)
         self._watched = self.app.embedded
         self._read_from = read_from
 
@@ -344,6 +354,16 @@ def _told() -> bool:
     return bool(
         before_task_publish.receivers or after_task_publish.receivers or task_sent.receivers
     )
+
+
+def _inherited(
+    options: Mapping[str, Any], task: Task[..., Any] | None, parent: Context
+) -> Mapping[str, Any]:
+    """The options with the priority of the running task, unless there is another."""
+    info = parent.delivery_info
+    if info is None or has_priority(options, task):
+        return options
+    return {**options, "priority": info["priority"]}
 
 
 def _parent() -> Context | None:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "REVOKED_MOST",
+    "Binding",
     "Broker",
     "Consumer",
     "Delivery",
@@ -159,6 +160,16 @@ class Consumer(ABC):
         """Release every loan still held (not counted) and sign off. Closing twice is harmless."""
 
 
+class Binding(msgspec.Struct, frozen=True):
+    """Messages to ``exchange`` go to ``queue`` as well, where the routing keys agree."""
+
+    exchange: str
+    #: ``direct``, ``topic`` or ``fanout``.
+    kind: str
+    routing_key: str
+    queue: str
+
+
 class Broker(ABC):
     """Keeps messages. Safe to share between threads; after a fork the child opens its own
     connections by itself. Connects on first use, not when constructed."""
@@ -200,6 +211,10 @@ class Broker(ABC):
         is being made, so what making one raises comes after those before it were kept."""
         for messages in batches:
             self.publish(messages, timeout)
+
+    def declare(self, bindings: Sequence[Binding]) -> None:  # noqa: B027 - most kinds have nobody to tell
+        """Say which queues exchanges lead to, where other programs ask the server. Umbel's own
+        senders do not ask: they go by their settings. Repeating it is harmless."""
 
     @abstractmethod
     def consume(

@@ -30,6 +30,7 @@ POSITIVE = Decimal(min=0, min_open=True)
 @click.option("-c", "--concurrency", type=Whole(min=1), help="Processes; default: cores.")
 @click.option("-P", "--pool", metavar="POOL", help="prefork (default) or solo.")
 @click.option("-Q", "--queues", metavar="A,B", help="Take messages of these queues only.")
+@click.option("-X", "--exclude-queues", metavar="A,B", help="Take none of these queues.")
 @click.option("--health", metavar="ADDRESS", help="Answer probes here: host:port or a socket path.")
 @click.option("--time-limit", type=POSITIVE, metavar="SECONDS", help="Hard limit for each task.")
 @click.option(
@@ -68,13 +69,10 @@ def worker(obj: Invocation, /, **flags: Any) -> int:
 
 
 def _options(app: Any, flags: dict[str, Any]) -> WorkerOptions:
-    named = flags.pop("queues")
-    queues = [name.strip() for name in (named or "").split(",") if name.strip()]
-    if named is not None and not queues:
-        raise click.BadParameter("no queue is named", param_hint="-Q")
     values = worker_values(
         app,
-        queues=queues,
+        queues=_names(flags.pop("queues"), "-Q"),
+        exclude=_names(flags.pop("exclude_queues"), "-X"),
         concurrency=flags.pop("concurrency"),
         pool=flags.pop("pool"),
         hostname=flags.pop("hostname"),
@@ -89,6 +87,14 @@ def _options(app: Any, flags: dict[str, Any]) -> WorkerOptions:
             values[renamed.get(flag, flag)] = value
     values["prefetch"] = values["prefetch"] or None  # 0 means adaptive, as in the setting
     return WorkerOptions(**values)
+
+
+def _names(given: str | None, flag: str) -> list[str]:
+    """The queues that a flag lists."""
+    names = [name.strip() for name in (given or "").split(",") if name.strip()]
+    if given is not None and not names:
+        raise click.BadParameter("no queue is named", param_hint=flag)
+    return names
 
 
 def banner(app: Any, options: WorkerOptions, node: Worker) -> str:

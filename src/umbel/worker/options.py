@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from umbel.backends.base import ResultBackend
-from umbel.brokers.base import Broker
+from umbel.brokers.base import Binding, Broker
 from umbel.worker.middleware.base import Middleware
 
 __all__ = ["WorkerOptions"]
@@ -47,6 +47,10 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     #: Go on trying when the broker does not answer at the start.
     retry_on_startup: bool = True
     health_address: str | None = None
+    #: What is said to the broker about the queues.
+    bindings: Sequence[Binding] = ()
+    #: Those of the queues that are this node's own; they end with it.
+    private_queues: Sequence[str] = ()
     #: Additional middlewares of integrations, made anew in each process.
     middlewares: Sequence[Callable[[], Middleware]] = ()
     #: Called in each child right after the fork, and in a solo worker at the start.

@@ -21,6 +21,7 @@ from umbel.worker.announcements import Announcements
 from umbel.worker.board import Board
 from umbel.worker.control import Control
 from umbel.worker.options import WorkerOptions
+from umbel.worker.private import empty_queues
 from umbel.worker.process import FROM_TERMINAL, WorkerProcess, behave_as_usual
 from umbel.worker.rescue import Rescuer
 from umbel.worker.services.health import Health
@@ -94,6 +95,8 @@ class Worker:
         finally:
             if self.health is not None:
                 self.health.stop()
+            if self.options.private_queues:
+                self._leave_private_queues()
 
     @property
     def hostname(self) -> str:
@@ -132,9 +135,12 @@ class Worker:
         consumer = self.broker.consume(options.queues, name, self.steward.records)
         try:
             consumer.exchange([], 0)
+            self.broker.declare(options.bindings)
         finally:
             with contextlib.suppress(OperationalError):
                 consumer.close()
+        if options.private_queues:
+            empty_queues(self.broker, options.private_queues, options.heartbeat_limit)
 
     def _try_backend(self) -> bool:
         """Say at once what a worker would otherwise say at the end of its first task; False when
@@ -154,6 +160,12 @@ class Worker:
                 "%s. Tasks will wait for it with their results.", _line(error)
             )
         return True
+
+    def _leave_private_queues(self) -> None:
+        """What was broadcast to this node and has not begun is nobody's any more."""
+        limit = self.options.heartbeat_limit
+        with contextlib.suppress(OperationalError):
+            empty_queues(self.broker, self.options.private_queues, limit)
 
     def _ignores_results(self) -> bool:
         return all(task.ignore_result for task in self.options.tasks.values())

@@ -209,10 +209,9 @@ WORKERS = (
         "worker_direct",
         FLAG,
         False,
-        ACCEPTED,
+        USED,
         "CELERY_WORKER_DIRECT",
-        "Each worker has a queue of its own.",
-        "a worker reads the queues it is told to",
+        "Each worker also reads a queue of its own, `<node>.dq2`.",
     ),
     Setting(
         "worker_disable_rate_limits",

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from umbel.brokers.base import Broker, Consumer, RecordStore
+from umbel.brokers.base import Binding, Broker, Consumer, RecordStore
 from umbel.brokers.redis import scripts
 from umbel.brokers.redis.admin import RedisQueueAdmin
 from umbel.brokers.redis.bus import RedisBus
 from umbel.brokers.redis.consumer import RedisConsumer
-from umbel.brokers.redis.keys import Keys, Order
+from umbel.brokers.redis.keys import SEPARATOR, Keys, Order
 from umbel.brokers.redis.lists import Info
 from umbel.brokers.redis.revoking import Revocations
 from umbel.brokers.redis.sending import Overlap, Sender, read_retry_policy
@@ -103,6 +103,13 @@ class RedisBroker(Broker):
                 for batch in self._sender.batches(messages):
                     overlap.send(batch)
 
+    def declare(self, bindings: Sequence[Binding]) -> None:
+        self.pool.pipeline(
+            ("SADD", place, _member(binding))
+            for binding in bindings
+            for place in self.keys.bindings_of(binding.exchange)
+        )
+
     # Consumers ------------------------------------------------------------------------------------
 
     def consume(
@@ -168,3 +175,19 @@ class RedisBroker(Broker):
         self.pool.clear()
         if self._async_sender is not None:
             self._async_sender.close()
+
+
+#: Words of a topic's pattern, as kombu writes them for itself.
+_WORDS: Final = {"*": r"[^\.]+", "#": ".*?"}
+
+
+def _member(binding: Binding) -> str:
+    pattern = ""
+    if binding.kind == "topic":
+        words = (_WORDS.get(word) or _escaped(word) for word in binding.routing_key.split("."))
+        pattern = "^" + r"\.".join(words) + "$"
+    return SEPARATOR.join((binding.routing_key, pattern, binding.queue))
+
+
+def _escaped(word: str) -> str:
+    return "".join(sign if sign.isalnum() or sign in "#*" else f"\\{sign}" for sign in word)

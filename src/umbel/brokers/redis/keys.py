@@ -4,6 +4,8 @@ Queue lists carry kombu's names, so that Celery's clients and workers find them;
 with ``umbel:``. Every key gets the global prefix here and nowhere else.
 
     <queue>, <queue>\\x06\\x16N     list     ready messages of level 0, of level N; sent left, taken right
+    _kombu.binding.<exchange>     set      <key>\\x06\\x16<pattern>\\x06\\x16<queue>: kombu's, for Celery's senders
+    _kombu.binding_permanent.<exchange> set  the same; kombu keeps these for ever
     umbel:queues                  set      names of all queues ever used
     umbel:attended                string   some consumer registered once
     umbel:consumers               zset     id -> last beat (server time, ms); below 0: declared dead then
@@ -97,6 +99,11 @@ class Keys:
         served = [int(level) for level in self.levels]
         rest = [level for level in ALL_LEVELS if level not in served]
         return [self.list_at(queue, level) for level in (*served, *rest)]
+
+    def bindings_of(self, exchange: str) -> tuple[str, str]:
+        """Where kombu looks for the queues of an exchange, and what it does not clear away."""
+        head = f"{self.prefix}_kombu.binding"
+        return f"{head}.{exchange}", f"{head}_permanent.{exchange}"
 
     def loans_of(self, consumer_id: str) -> str:
         """What this consumer holds."""
