@@ -89,6 +89,11 @@ class Launch(msgspec.Struct):
             os.umask(self.umask)
         drop_rights(self.uid, self.gid)
 
+    def refuse_detached(self, option: str) -> None:
+        """For what makes no sense without somebody who looks at it."""
+        if self.detach:
+            raise click.UsageError(f"{option} and --detach exclude each other")
+
     @contextmanager
     def process(self, conf: Any, node: str, *, color: bool | None = None) -> Iterator[None]:
         """In the block, this is the process that was asked for: in the background, with its

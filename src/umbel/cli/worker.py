@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -15,6 +16,7 @@ from umbel.cli.launch import Launch, launch_options, writes_json
 from umbel.cli.main import Invocation
 from umbel.cli.numbers import Decimal, Whole
 from umbel.cli.program import Program
+from umbel.cli.reload import run_reloading
 from umbel.events.emitter import Emitter
 from umbel.worker.log import LogLines
 from umbel.worker.options import WorkerOptions
@@ -44,12 +46,16 @@ POSITIVE = Decimal(min=0, min_open=True)
     metavar="SECONDS",
     help="To finish when told to stop.",
 )
+@click.option("--reload", is_flag=True, help="Start anew when code changes; for development.")
 @launch_options
 @click.pass_obj
 def worker(obj: Invocation, /, **flags: Any) -> int:
     """Run tasks until told to stop (TERM or Ctrl-C: finish what runs; again: at once)."""
     launch = Launch.take(flags)
     launch.prepare(obj)
+    if flags.pop("reload"):
+        launch.refuse_detached("--reload")
+        return run_reloading(Path(launch.workdir or obj.values.get("workdir") or ".").absolute())
     app = obj.app
     app.import_modules()
     program = Program(app, node_name(flags["hostname"]), flags)
