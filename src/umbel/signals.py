@@ -292,7 +292,7 @@ task_success = _signal("task_success", "result", "runtime")
 #: ``reason``: the Retry; ``einfo``: its ``exception`` and ``traceback``.
 task_retry = _signal("task_retry", "request", "reason", "einfo")
 #: No retry follows. ``traceback`` is the object, ``einfo.traceback`` the text. Of a task whose
-#: process died or was ended by the hard time limit, the supervisor does not tell.
+#: process died or was ended by the hard time limit the supervisor tells, unless it had ``acks_late=False``.
 task_failure = _signal(
     "task_failure", "task_id", "exception", "args", "kwargs", "traceback", "einfo"
 )

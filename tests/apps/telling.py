@@ -5,6 +5,7 @@ TELLING_FOLDER  where its SQLite file is, and what was told: told.jsonl
 
 import json
 import os
+import time
 from pathlib import Path
 
 from umbel import Umbel, signals
@@ -81,3 +82,8 @@ def again(self):
 @app.task(name="telling.ignore")
 def ignore():
     raise Ignore
+
+
+@app.task(name="telling.slow", time_limit=0.3)
+def slow(seconds):
+    time.sleep(seconds)

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
+from umbel.app.announcing import failed
+from umbel.app.context import Context
+from umbel.brokers.base import Delivery
 from umbel.events.emitter import Emitter
 from umbel.events.types import WorkerReady, WorkerStopped, WorkerStopping
-from umbel.signals import worker_ready, worker_shutdown, worker_shutting_down
+from umbel.exceptions import DecodeError, InvalidTaskError
+from umbel.message.protocol import decode_body
+from umbel.signals import task_failure, worker_ready, worker_shutdown, worker_shutting_down
+from umbel.worker.options import WorkerOptions
 
-__all__ = ["Announcements"]
+__all__ = ["Announcements", "tell_of_lost"]
 
 
 class Announcements:
@@ -36,3 +43,18 @@ class Announcements:
 
     def _stopped(self, _event: WorkerStopped) -> None:
         worker_shutdown.send(sender=self.worker)
+
+
+def tell_of_lost(options: WorkerOptions, delivery: Delivery, error: BaseException) -> None:
+    """A task failed whose process cannot tell: it died, or was ended by the hard time limit."""
+    message = delivery.message
+    task = None if message is None else options.tasks.get(message.task)
+    if message is None or task is None or not task_failure.receivers:
+        return
+    args: list[Any] = []
+    kwargs: dict[str, Any] = {}
+    with contextlib.suppress(DecodeError, InvalidTaskError):
+        args, kwargs, _embed = decode_body(message, options.accept)
+    request = Context.from_message(message, args, kwargs, hostname=options.node)
+    with task.requested(request):
+        failed(task, request, error)

@@ -68,12 +68,16 @@ class Rescuer:
         max_deliveries: int,
         ttl: float | None,
         ended: Callable[[Delivery, Settlement], None],
+        failed: Callable[[Delivery, BaseException], None] | None = None,
     ) -> None:
         self.broker = broker
         self.records = records
         self.max_deliveries = max_deliveries
         self.ttl = ttl
         self.ended = ended
+        self.failed = failed
+        #: Of those that are about to be settled, by their loans.
+        self._errors: dict[str, BaseException] = {}
 
     def rescue(self, death: Death) -> int:
         """Settle everything the dead consumer still holds; how many messages that were."""
@@ -87,8 +91,11 @@ class Rescuer:
             exchange = consumer.exchange(chunk, 0)
             refused = {settlement.delivery.loan for settlement in exchange.refused}
             for settlement in chunk:
+                error = self._errors.pop(settlement.delivery.loan, None)
                 if settlement.delivery.loan not in refused:
                     self.ended(settlement.delivery, settlement)
+                    if error is not None and self.failed is not None:
+                        self.failed(settlement.delivery, error)
         consumer.close()
         if death.acknowledged and self.records is not None and death.cause is not Cause.SILENT:
             self.records.store_many([self._of_acknowledged(death)])
@@ -123,6 +130,7 @@ class Rescuer:
         )
 
     def _failed(self, delivery: Delivery, error: BaseException) -> Settlement:
+        self._errors[delivery.loan] = error
         return Settlement(
             delivery=delivery,
             verdict=Verdict.REJECT,

@@ -8,6 +8,7 @@ import os
 import signal
 import time
 import uuid
+from functools import partial
 from types import FrameType
 
 from umbel import states
@@ -17,7 +18,7 @@ from umbel.events.types import MessageRescued, WorkerReady, WorkerStopped, Worke
 from umbel.exceptions import ImproperlyConfigured, OperationalError, WorkerTerminate
 from umbel.message.record import ResultRecord
 from umbel.signals import worker_init
-from umbel.worker.announcements import Announcements
+from umbel.worker.announcements import Announcements, tell_of_lost
 from umbel.worker.board import Board
 from umbel.worker.control import Control
 from umbel.worker.options import WorkerOptions
@@ -61,6 +62,7 @@ class Worker:
                 max_deliveries=options.max_deliveries,
                 ttl=options.result_ttl,
                 ended=self._report_rescue,
+                failed=partial(tell_of_lost, options),
             ),
             emitter=emitter,
             living=self._living,

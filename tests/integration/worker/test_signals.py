@@ -234,3 +234,16 @@ def test_a_solo_worker_tells_the_same_of_its_tasks(telling):
     assert of(told["task_postrun"], ids[0])["named"]["retval"] == 5
     assert [line["main"] for line in told["worker_process_init"]] == [True]
     assert [line["sender"]["type"] for line in told["worker_shutdown"]] == ["Worker"]
+
+
+def test_the_supervisor_tells_of_a_task_past_its_hard_time_limit(telling):
+    task_id = telling.run("print(slow.delay(30).id)")
+    telling.start("-c", "1")
+
+    [failure] = await_true(lambda: telling.told()["task_failure"], 20, "it was ended")
+
+    assert failure["main"]
+    assert failure["sender"]["name"] == "telling.slow"
+    assert failure["named"]["task_id"] == failure["request"] == task_id
+    assert failure["named"]["exception"]["type"] == "TimeLimitExceeded"
+    assert failure["named"]["args"] == [30]
