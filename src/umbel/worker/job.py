@@ -12,6 +12,7 @@ from umbel.message.record import ResultRecord
 if TYPE_CHECKING:
     from umbel.app.context import Context
     from umbel.app.task import Task
+    from umbel.worker.board import Slot
 
 __all__ = ["Job", "Outcome"]
 
@@ -60,12 +61,15 @@ class Job:
         "kwargs",
         "message",
         "runtime",
+        "slot",
         "started_at",
         "task",
     )
 
     #: ``task.request`` while the task runs; set when the arguments have been loaded.
     context: Context
+    #: Where it runs; set when it begins.
+    slot: Slot
 
     def __init__(
         self,

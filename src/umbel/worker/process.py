@@ -11,7 +11,6 @@ from umbel.brokers.base import Delivery
 from umbel.events.emitter import Emitter
 from umbel.worker.alarm import Alarm
 from umbel.worker.batch import BatchSize
-from umbel.worker.board import Slot
 from umbel.worker.consumer import ConsumerLoop
 from umbel.worker.control import Control
 from umbel.worker.execution import Pipeline
@@ -37,18 +36,15 @@ __all__ = ["FROM_TERMINAL", "WorkerProcess", "behave_as_usual", "run_child"]
 class WorkerProcess:
     """Everything one process needs to work on messages; connects when it runs."""
 
-    def __init__(
-        self, options: WorkerOptions, slot: Slot, control: Control, emitter: Emitter
-    ) -> None:
+    def __init__(self, options: WorkerOptions, control: Control, emitter: Emitter) -> None:
         self.options = options
-        self.slot = slot
         self.emitter = emitter
         self.broker = options.open_broker()
         self.backend = options.open_backend()
         self.alarm = Alarm()
         pipeline = Pipeline(self._middlewares(), options.node, options.accept)
         solo = options.pool == "solo"
-        self.pool = InlinePool(pipeline, slot)
+        self.pool = InlinePool(pipeline, control.place)
         self.loop = ConsumerLoop(
             broker=self.broker,
             records=self.backend,
@@ -96,7 +92,7 @@ class WorkerProcess:
     def _middlewares(self) -> list[Middleware]:
         options = self.options
         chain: list[Middleware] = [
-            HardTimeLimit(self.slot, options.time_limit),
+            HardTimeLimit(options.time_limit),
             Report(self.emitter),
             Expiry(),
         ]
@@ -104,7 +100,7 @@ class WorkerProcess:
         if self.backend is not None:
             chain.append(Tracking(self.backend, options.node, options.result_ttl))
         chain += [
-            EarlyAcknowledgement(self._acknowledge, self.slot),
+            EarlyAcknowledgement(self._acknowledge),
             CurrentTask(),
             Handlers(),
         ]
@@ -137,16 +133,15 @@ def behave_as_usual() -> None:
 
 def run_child(options: WorkerOptions, control: Control, emitter: Emitter) -> int:
     """The life of a forked child; returns its exit code."""
-    slot = control.slot
     # Ctrl-C in a terminal and a TERM to the whole group reach children too: only the supervisor
     # decides, and tells them through the pipe. Not SIG_IGN, which programs that a task starts
     # would inherit; and what a task forks itself behaves as it does elsewhere.
     for number in FROM_TERMINAL:
         signal.signal(number, _leave_to_the_supervisor)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    name_log_lines(f"Worker-{slot.number}")
+    name_log_lines(f"Worker-{control.place.number}")
     os.register_at_fork(after_in_child=behave_as_usual)
     for started in options.process_started:
         started()
-    WorkerProcess(options, slot, control, emitter).run()
+    WorkerProcess(options, control, emitter).run()
     return 0

@@ -89,7 +89,7 @@ class Worker:
     def ready(self) -> bool:
         """Whether the broker answers and a process takes messages."""
         stopping = self._stops > 0 or self.supervisor.stopping
-        ready = any(slot.ready for slot in self.board.slots)
+        ready = any(place.ready for place in self.board.places)
         return self.steward.connected and ready and not stopping
 
     def wait_for_broker(self) -> bool:
@@ -145,17 +145,17 @@ class Worker:
         return all(task.ignore_result for task in self.options.tasks.values())
 
     def _living(self) -> list[str]:
-        return [slot.consumer_id for slot in self.board.slots]
+        return [place.consumer_id for place in self.board.places]
 
     def _run_solo(self) -> int:
-        control = Control(self.board.slots[0])
+        control = Control(self.board.places[0])
         self._warn_of_limits()
         process: WorkerProcess | None = None
         try:
             self._listen(control)
             for started in self.options.process_started:
                 started()
-            process = WorkerProcess(self.options, self.board.slots[0], control, self.emitter)
+            process = WorkerProcess(self.options, control, self.emitter)
             self.emitter.emit(WorkerReady(node=self.options.node))
             process.run()
             self._leaving = True

@@ -12,7 +12,6 @@ from types import TracebackType
 
 from umbel.exceptions import SoftTimeLimitExceeded
 from umbel.worker.alarm import Alarm
-from umbel.worker.board import Slot
 from umbel.worker.job import Job
 from umbel.worker.middleware.base import Middleware
 
@@ -23,8 +22,7 @@ class HardTimeLimit(Middleware):
     """Outermost: handlers and storing count, too (not so waiting for an early acknowledgement, see
     ``EarlyAcknowledgement``). ``seconds``: for tasks that say nothing themselves; None: no limit."""
 
-    def __init__(self, slot: Slot, seconds: float | None) -> None:
-        self.slot = slot
+    def __init__(self, seconds: float | None) -> None:
         self.seconds = seconds
 
     def admit(self, job: Job) -> None:
@@ -32,7 +30,7 @@ class HardTimeLimit(Middleware):
         seconds = hard or job.task.time_limit or self.seconds
         if seconds:
             # The place on the board is cleared when the job has left its slot.
-            self.slot.limit(job.began + seconds, seconds)
+            job.slot.limit(job.began + seconds, seconds)
 
 
 class SoftTimeLimit(Middleware):

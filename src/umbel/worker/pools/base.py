@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 from umbel.brokers.base import Settlement
-from umbel.worker.board import Slot
 from umbel.worker.job import Job
 
 __all__ = ["Pool"]
@@ -19,8 +17,6 @@ class Pool(ABC):
 
     #: How many jobs run at once.
     slots: int
-    #: This process's place on the board.
-    slot: Slot
 
     @abstractmethod
     def start(self, done: Callable[[Job, Settlement], None]) -> None:
@@ -43,10 +39,9 @@ class Pool(ABC):
     def withdraw(self) -> list[Job]:
         """Take back every job that has not begun; they will not run here."""
 
+    @abstractmethod
     def longest(self) -> float:
         """Seconds for which the longest running job has been running; 0 when none runs."""
-        started = self.slot.started
-        return time.monotonic() - started if started else 0.0
 
     @abstractmethod
     def stop(self) -> None:
