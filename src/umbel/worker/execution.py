@@ -15,7 +15,8 @@ import os
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack
-from typing import Any, NoReturn
+from types import CoroutineType
+from typing import Any, NoReturn, Self
 
 from umbel import states
 from umbel.app.context import Context
@@ -23,6 +24,7 @@ from umbel.brokers.base import Settlement, Verdict
 from umbel.exceptions import DecodeError, InvalidTaskError, Reject, WorkerTerminate
 from umbel.message.protocol import decode_body
 from umbel.message.tracebacks import one_line
+from umbel.worker.coroutines import Runner, limited
 from umbel.worker.job import Job, Outcome
 from umbel.worker.middleware.base import Middleware
 
@@ -40,6 +42,7 @@ class Pipeline:
         self.node = node
         self.accept = accept
         self._pid = os.getpid()
+        self._runner = Runner()
         self._admit = [m.admit for m in middlewares if _overrides(m, "admit")]
         self._around = [m.around for m in middlewares if _overrides(m, "around")]
         self._settle = [m.settle for m in reversed(middlewares) if _overrides(m, "settle")]
@@ -77,13 +80,21 @@ class Pipeline:
     def run(self, job: Job) -> Outcome:
         """Call the user's function inside everything that surrounds it."""
         try:
-            surroundings = [around for ask in self._around if (around := ask(job)) is not None]
-            value = _call_within(surroundings, job)
+            with self._surroundings(job):
+                value = job.call(*job.args, **job.kwargs)
+                if type(value) is CoroutineType:
+                    value = self._runner.run(limited(value, job.soft_limit))
         except WorkerTerminate:
             raise
         except BaseException as error:  # noqa: BLE001 - SystemExit, CancelledError, … of a task
             return Outcome(states.FAILURE, error=error)
         return Outcome(states.SUCCESS, value=value)
+
+    def _surroundings(self, job: Job) -> AbstractContextManager[Any]:
+        surroundings = [around for ask in self._around if (around := ask(job)) is not None]
+        if len(surroundings) == 1:  # the request; most tasks need nothing else
+            return surroundings[0]
+        return _All(surroundings)
 
     def settle(self, job: Job, outcome: Outcome) -> Settlement:
         """Let every middleware see how it ended, innermost first, and say it to the broker."""
@@ -116,14 +127,19 @@ def _undecodable(error: Exception) -> Outcome:
     return outcome
 
 
-def _call_within(surroundings: list[AbstractContextManager[Any]], job: Job) -> Any:
-    if len(surroundings) == 1:  # the request; most tasks need nothing else
-        with surroundings[0]:
-            return job.call(*job.args, **job.kwargs)
-    with ExitStack() as stack:
-        for surrounding in surroundings:
-            stack.enter_context(surrounding)
-        return job.call(*job.args, **job.kwargs)
+class _All(ExitStack):
+    """Entered together, or not at all; left in the opposite order."""
+
+    def __init__(self, surroundings: Sequence[AbstractContextManager[Any]]) -> None:
+        super().__init__()
+        self._surroundings = surroundings
+
+    def __enter__(self) -> Self:
+        with ExitStack() as entered:
+            for surrounding in self._surroundings:
+                entered.enter_context(surrounding)
+            self.push(entered.pop_all())
+        return self
 
 
 def conclude(job: Job, outcome: Outcome) -> Settlement:

@@ -62,6 +62,7 @@ class Job:
         "message",
         "runtime",
         "slot",
+        "soft_limit",
         "started_at",
         "task",
     )
@@ -93,6 +94,8 @@ class Job:
         #: Monotonic clock, for durations.
         self.began = 0.0
         self.runtime = 0.0
+        #: For coroutines, which are not interrupted like functions: seconds.
+        self.soft_limit: float | None = None
 
     def forgotten(self, *, failed: bool) -> bool:
         """Whether nothing is to be remembered of it: ``ignore_result`` of the call, else the task."""

@@ -43,7 +43,12 @@ class SoftTimeLimit(Middleware):
     def around(self, job: Job) -> AbstractContextManager[None] | None:
         _hard, soft = job.message.headers.get("timelimit") or (None, None)
         seconds = soft or job.task.soft_time_limit or self.seconds
-        return _Limited(self.alarm, seconds) if seconds else None
+        if not seconds:
+            return None
+        if job.task.is_coroutine:
+            job.soft_limit = seconds
+            return None
+        return _Limited(self.alarm, seconds)
 
 
 class _Limited(AbstractContextManager[None]):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 from umbel.brokers.base import Settlement
+from umbel.worker.board import Place, Slot
+from umbel.worker.execution import Pipeline
 from umbel.worker.job import Job
 
 __all__ = ["Pool"]
@@ -17,6 +20,8 @@ class Pool(ABC):
 
     #: How many jobs run at once.
     slots: int
+    pipeline: Pipeline
+    place: Place
 
     @abstractmethod
     def start(self, done: Callable[[Job, Settlement], None]) -> None:
@@ -42,6 +47,15 @@ class Pool(ABC):
     @abstractmethod
     def longest(self) -> float:
         """Seconds for which the longest running job has been running; 0 when none runs."""
+
+    def work_on(self, job: Job, slot: Slot) -> Settlement:
+        """Run the job in this slot, on the board from its beginning to its end."""
+        job.slot = slot
+        self.place.work()
+        slot.begin(job.delivery.loan, time.monotonic())
+        settlement = self.pipeline.execute(job)
+        slot.end()
+        return settlement
 
     @abstractmethod
     def stop(self) -> None:

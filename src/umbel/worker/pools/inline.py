@@ -53,11 +53,7 @@ class InlinePool(Pool):
             job = self._waiting.popleft()
         except IndexError:  # none was there, or it has just been withdrawn
             return False
-        job.slot = self.slot
-        self.place.work()
-        self.slot.begin(job.delivery.loan, time.monotonic())
-        settlement = self.pipeline.execute(job)
-        self.slot.end()
+        settlement = self.work_on(job, self.slot)
         self._done(job, settlement)
         return True
 
