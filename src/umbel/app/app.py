@@ -16,11 +16,13 @@ from typing import Any, ClassVar, Concatenate, Literal, ParamSpec, Self, TypeVar
 
 from umbel.app import shared
 from umbel.app.annotations import annotate
+from umbel.app.arguments import call_arguments
 from umbel.app.config import Config
 from umbel.app.declaration import declare, module_name, resolve
 from umbel.app.loading import Loader, Packages
 from umbel.app.moments import zone
-from umbel.app.options import TaskOptions
+from umbel.app.option_kinds import check_task
+from umbel.app.options import TaskOptions, checked_name
 from umbel.app.publisher import Publisher
 from umbel.app.purging import purge
 from umbel.app.registry import TaskRegistry
@@ -211,6 +213,7 @@ class Umbel:
 
     def take_in(self, task: TaskOf[..., Any]) -> TaskOf[..., Any]:
         """Make a task one of this app's; returns the one that has its name from now on."""
+        check_task(task, strict=self.strict)
         registered = self.tasks.register(task)
         if registered is task:
             task.on_bound(self)
@@ -261,7 +264,9 @@ class Umbel:
         self.finalize()
 
     def finalize(self, auto: bool = False) -> None:  # noqa: ARG002 - Celery's signature
-        """Settle what may have been said late: the tasks' class and ``task_annotations``."""
+        """Settle what may have been said late: the tasks' class and ``task_annotations``; a setting
+        with a wrong value is refused here at the latest."""
+        self.conf.check()
         _ = self.Task, self.router
 
     # Calls --------------------------------------------------------------------------------------------
@@ -278,15 +283,14 @@ class Umbel:
         **options: Any,
     ) -> ResultOf[Any]:
         """Send a task by its name, whose code need not be here."""
+        args, kwargs = call_arguments(checked_name(name), args, kwargs)
         chosen = {**options, "countdown": countdown, "eta": eta}
         if chosen.pop("link", None) or chosen.pop("link_error", None):
             raise TypeError(f"{name}: link and link_error are not supported by this version")
         task = self.tasks.get(name)
         if task is not None and self.conf.task_always_eager:
             return task.apply_async(args, kwargs, task_id, **chosen)
-        return self.publisher.send(
-            name, args or (), kwargs or {}, chosen, task=task, task_id=task_id
-        )
+        return self.publisher.send(name, args, kwargs, chosen, task=task, task_id=task_id)
 
     def AsyncResult(self, id: str, **kwargs: Any) -> ResultOf[Any]:  # noqa: A002, N802 - Celery's names
         """The result of an earlier call, by its id."""

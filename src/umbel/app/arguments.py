@@ -1,5 +1,6 @@
 """Whether a call fits a function's parameters: asked in the caller, before anything is sent.
 
+``call_arguments`` sees to it that there is something to fit: a sequence, and a mapping of names.
 The signature is read once per task. Calls with positional arguments alone are checked by counting;
 everything that is not plainly right goes to ``inspect``, whose complaint the caller then reads.
 """
@@ -11,9 +12,29 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-__all__ = ["Arguments"]
+__all__ = ["Arguments", "call_arguments"]
 
 _NEVER = sys.maxsize
+_SEQUENCES = (tuple, list)
+
+
+def call_arguments(
+    name: str, args: Sequence[Any] | None, kwargs: Mapping[str, Any] | None
+) -> tuple[Sequence[Any], Mapping[str, Any]]:
+    """The arguments of a call of the task ``name``, None being none; ``TypeError`` for what cannot
+    be arguments of any function."""
+    if args is None:
+        args = ()
+    elif not isinstance(args, _SEQUENCES):
+        raise TypeError(f"{name}: args must be a list or tuple, not {type(args).__name__}")
+    if kwargs is None:
+        return args, {}
+    if type(kwargs) is not dict and not isinstance(kwargs, Mapping):
+        raise TypeError(f"{name}: kwargs must be a mapping, not {type(kwargs).__name__}")
+    for key in kwargs:
+        if not isinstance(key, str):
+            raise TypeError(f"{name}: the keys of kwargs must be strings, not {key!r}")
+    return args, kwargs
 
 
 class Arguments:

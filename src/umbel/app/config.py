@@ -126,6 +126,11 @@ class Config(Fields, MutableMapping[str, Any]):
             self._checking.discard(thread)
         self._internal("_checked", True)
 
+    def check(self) -> None:
+        """Complain about values, also those that a program set and that are judged when read."""
+        for name in {*self._changes, *self._arguments} & SETTINGS.keys():
+            self._read(SETTINGS[name])
+
     # Looking values up ------------------------------------------------------------------------------------
 
     def __getattr__(self, name: str) -> Any:

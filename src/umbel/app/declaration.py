@@ -17,7 +17,8 @@ from pathlib import PurePath
 from types import MethodType
 from typing import TYPE_CHECKING, Any
 
-from umbel.app.options import check_names, check_rate, refuse_unsupported, task_setting
+from umbel.app.option_kinds import check_task_values
+from umbel.app.options import check_names, refuse_unsupported, task_setting
 from umbel.exceptions import ImproperlyConfigured
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def declare(
     if strict is not None:
         check_names(options, of=f"task {name}", strict=strict)
     refuse_unsupported(options, of=f"task {name}")
-    check_rate(options.get("rate_limit"), of=f"task {name}")
+    check_task_values(options, of=f"task {name}", strict=strict)
     _declaration.attributes = _attributes(function, name, options)
     _declaration.function = function
     _declaration.bind = bool(options.get("bind"))

@@ -34,6 +34,12 @@ def worker_values(
         raise ImproperlyConfigured(
             f"worker_pool is {pool!r}: this version has 'prefork' and 'solo'"
         )
+    if conf.worker_heartbeat_limit <= conf.worker_heartbeat_interval:
+        raise ImproperlyConfigured(
+            f"worker_heartbeat_limit is {conf.worker_heartbeat_limit:g}, which has to be more than "
+            f"worker_heartbeat_interval, {conf.worker_heartbeat_interval:g}: every worker would be "
+            "taken for dead"
+        )
     return {
         "node": node_name(hostname),
         "queues": tuple(queues) or tuple(app.queues),

@@ -31,13 +31,14 @@ _SUBMODULES = ("celery", "umbel", "app", "tasks")
 _DJANGO = "; a Django project that makes no app of its own: python manage.py celery worker"
 
 
-def find_app(name: str | None) -> Umbel:
-    """The app of this name; None: the one that exists already."""
+def find_app(name: str | None, command: str = "worker") -> Umbel:
+    """The app of this name; None: the one that exists already. ``command``: what needs it."""
     if not name:
         app: Umbel | None = existing_app()
         if app is None:
             raise ImproperlyConfigured(
-                "Which app? Say in which module it is: umbel -A proj worker (or -A proj.celery:app)"
+                f"Which app? Say in which module it is: umbel -A proj {command} "
+                "(or -A proj.celery:app)"
             )
         return app
     _refuse_paths(name)

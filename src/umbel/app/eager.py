@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from umbel import states
 from umbel.app.context import Context
 from umbel.app.options import checked_id
-from umbel.app.retrying import retry_automatically
+from umbel.app.retrying import as_types, retry_automatically
 from umbel.exceptions import Ignore, Reject, Retry
 from umbel.message.body import encode_body
 from umbel.message.failure import ErrorInfo, describe
@@ -157,7 +157,7 @@ def _ended_badly(
     arguments: tuple[Any, ...] = (request.id, request.args, request.kwargs, information)
     getattr(task, _AFTER[state])(cause, *arguments)
     if state == states.FAILURE:
-        if not isinstance(error, tuple(task.throws or ())):
+        if not isinstance(error, as_types(task.throws or ())):
             logger.error("Task %s[%s] raised %r", task.name, request.id, error)
         task.after_return(state, error, *arguments)
     return state, error, information.traceback

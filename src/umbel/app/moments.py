@@ -35,17 +35,27 @@ def later(seconds: float) -> datetime:
 def moment(value: Moment, local: tzinfo | None, *, what: str) -> datetime:
     """A definite moment from a datetime, an ISO text, or seconds (or a timedelta) from now."""
     if isinstance(value, datetime):
-        return aware(value, local)
+        return _within_the_calendar(value, local, what)
     if isinstance(value, timedelta):
         return from_now(value, what=what)
     if isinstance(value, str):
         try:
-            return aware(datetime.fromisoformat(value), local)
+            read = datetime.fromisoformat(value)
         except ValueError:
             raise ValueError(f"{what}={value!r} is not an ISO 8601 date and time") from None
+        return _within_the_calendar(read, local, what)
     if not isinstance(value, bool) and isinstance(value, Real):
         return from_now(value, what=what)
     raise TypeError(f"{what} must be a datetime, an ISO 8601 text or seconds, not {value!r}")
+
+
+def _within_the_calendar(value: datetime, local: tzinfo | None, what: str) -> datetime:
+    try:
+        found = aware(value, local)
+        found.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise ValueError(f"{what}={value} is not between the years 1 and 9999 in UTC") from None
+    return found
 
 
 def from_now(value: Any, *, what: str) -> datetime:

@@ -12,7 +12,6 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple, TypedDict
 
-from umbel.app.settings_table.kinds import RATE
 from umbel.exceptions import ImproperlyConfigured, UmbelWarning, UnknownOption
 from umbel.spelling import closest, nearest
 
@@ -23,8 +22,8 @@ __all__ = [
     "TaskOption",
     "TaskOptions",
     "check_names",
-    "check_rate",
     "checked_id",
+    "checked_name",
     "refuse_unsupported",
     "task_setting",
 ]
@@ -123,7 +122,7 @@ TASK_OPTIONS: tuple[TaskOption, ...] = (
     TaskOption(
         "compression",
         None,
-        "How messages are compressed: gzip, bz2, lzma, zstd.",
+        "How messages are compressed: gzip, bzip2, lzma, zstd.",
         "task_compression",
     ),
     TaskOption("priority", None, "0 to 9, the higher number first."),
@@ -341,16 +340,13 @@ def checked_id(task_id: object, name: str) -> str:
     return task_id
 
 
-def check_rate(rate: object, *, of: str) -> None:
-    """Refuse a ``rate_limit`` that says nothing."""
-    if rate is None:
-        return
-    try:
-        RATE.convert(rate)
-    except ValueError:
-        raise ImproperlyConfigured(
-            f"{of} has rate_limit={rate!r}; expected {RATE.expects}"
-        ) from None
+def checked_name(name: object) -> str:
+    """The name of a task that somebody wants to be sent."""
+    if not isinstance(name, str):
+        raise TypeError(f"a task is sent by its name, which is a string, not {name!r}")
+    if not name:
+        raise ValueError("a task is sent by its name, not by an empty string")
+    return name
 
 
 def refuse_unsupported(options: Mapping[str, Any], *, of: str) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from typing import Any, NamedTuple
 
+from umbel.app.option_kinds import check_task_values
 from umbel.app.options import CALL_OPTIONS, check_names
 from umbel.exceptions import ImproperlyConfigured, QueueNotFound
 from umbel.spelling import nearest
@@ -203,9 +204,10 @@ class _Reader:
             return _NOWHERE
         if not isinstance(route, Mapping):
             return {"queue": _name(route)}
-        if not route.keys() <= CALL_OPTIONS.keys():
-            shown = name if isinstance(name, str) else getattr(name, "pattern", name)
-            check_names(route, of=f"task_routes[{shown!r}]", known=CALL_OPTIONS, strict=self.strict)
+        shown = name if isinstance(name, str) else getattr(name, "pattern", name)
+        of = f"task_routes[{shown!r}]"
+        check_names(route, of=of, known=CALL_OPTIONS, strict=self.strict)
+        check_task_values(route, of=of, strict=self.strict)
         return route
 
 

@@ -29,6 +29,8 @@ __all__ = [
     "unknown",
 ]
 
+#: Modules that stand between a program and what is warned of: ours, and those that run commands.
+_BETWEEN = ("umbel.", "click.", "django.core.management.")
 #: The origin of what a program set through ``app.conf``.
 PROGRAM = "app.conf"
 
@@ -130,7 +132,7 @@ def level_of_the_program() -> int:
     """The ``stacklevel`` with which a warning points at the program's line, not at ours."""
     level = 1
     frame = sys._getframe(1)  # noqa: SLF001 - inspect.stack reads a source file for every frame
-    while frame.f_back and frame.f_globals.get("__name__", "").startswith("umbel."):
+    while frame.f_back and frame.f_globals.get("__name__", "").startswith(_BETWEEN):
         frame = frame.f_back
         level += 1
     return level

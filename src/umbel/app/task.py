@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Self, TypeVar, Unpack
 
 from umbel.app import declaration, eager, retrying
-from umbel.app.arguments import Arguments
+from umbel.app.arguments import Arguments, call_arguments
 from umbel.app.context import Context, Requested
 from umbel.app.options import TASK_OPTIONS, CallOptions
 from umbel.current import context_of, current_app, pop_context, push_context
@@ -29,8 +29,6 @@ __all__ = ["Task"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-_SEQUENCES = (tuple, list)
 
 
 class Task(Generic[P, R]):
@@ -142,7 +140,8 @@ class Task(Generic[P, R]):
         ``OperationalError`` when the broker did not take it in time."""
         if link or link_error:
             raise TypeError(f"{self.name}: link and link_error are not supported by this version")
-        args, kwargs = _arguments(self, args, kwargs)
+        if type(args) is not tuple or type(kwargs) is not dict or kwargs:
+            args, kwargs = call_arguments(self.name, args, kwargs)
         app = self._app or current_app()
         if self.typing or (self.typing is None and app.strict_typing):
             self.__header__(*args, **kwargs)
@@ -195,7 +194,7 @@ class Task(Generic[P, R]):
         """Run it here, as a worker would: with a request, handlers and retries (without delay)."""
         if link or link_error:
             raise TypeError(f"{self.name}: link and link_error are not supported by this version")
-        args, kwargs = _arguments(self, args, kwargs)
+        args, kwargs = call_arguments(self.name, args, kwargs)
         return eager.apply(
             self, args, kwargs, task_id=task_id, retries=retries or 0, throw=throw,
             headers={"logfile": logfile, "loglevel": loglevel, **(headers or {})}, options=options,
@@ -220,8 +219,8 @@ class Task(Generic[P, R]):
         )  # fmt: skip
 
     def _fitting(self, args: Any, kwargs: Any, *, strict: bool) -> tuple[Any, Any]:
-        if type(args) is not tuple or type(kwargs) is not dict:
-            args, kwargs = _arguments(self, args, kwargs)
+        if type(args) is not tuple or type(kwargs) is not dict or kwargs:
+            args, kwargs = call_arguments(self.name, args, kwargs)
         if strict:
             self.__header__(*args, **kwargs)
         return args, kwargs
@@ -355,20 +354,6 @@ class Task(Generic[P, R]):
     def __repr__(self) -> str:
         app = f" of {self._app.main}" if self._app is not None and self._app.main else ""
         return f"<@task: {self.name}{app}>"
-
-
-def _arguments(
-    task: Task[..., Any], args: Sequence[Any] | None, kwargs: Mapping[str, Any] | None
-) -> tuple[Sequence[Any], Mapping[str, Any]]:
-    if args is None:
-        args = ()
-    elif not isinstance(args, _SEQUENCES):
-        raise TypeError(f"{task.name}: args must be a list or tuple, not {type(args).__name__}")
-    if kwargs is None:
-        kwargs = {}
-    elif type(kwargs) is not dict and not isinstance(kwargs, Mapping):
-        raise TypeError(f"{task.name}: kwargs must be a mapping, not {type(kwargs).__name__}")
-    return args, kwargs
 
 
 def _by_name(name: str) -> Task[..., Any]:

@@ -17,12 +17,15 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from umbel.app.moments import from_now, moment, zone
+from umbel.app.option_kinds import check_call_values, odd_limits
 from umbel.app.options import CALL_OPTIONS, check_names
 from umbel.app.routing import Destination, Router
 from umbel.app.settings_check import level_of_the_program
+from umbel.app.settings_table.options import PUBLISH_RETRY
 from umbel.exceptions import ContentDisallowed, UmbelWarning
 from umbel.message import serializers
-from umbel.message.headers import make_headers
+from umbel.message.headers import STANDARD_NAMES, make_headers
+from umbel.message.message import DELIVERIES
 
 if TYPE_CHECKING:
     from umbel.app.config import Config
@@ -49,6 +52,8 @@ _SHARED = (
     "compression",
 )
 _WORKFLOW = ("chain", "chord")
+#: Headers by which messages are told apart, run and delivered.
+_RESERVED = STANDARD_NAMES | {"compression", "redelivered", DELIVERIES}
 
 
 class Terms(msgspec.Struct, frozen=True, kw_only=True):
@@ -150,7 +155,7 @@ class Conditions:
         if "queue" in said or ("exchange" in said and "routing_key" in said):
             queue = self._destination(said).queue
         return RetryTerms(
-            headers={**headers, **said.get("headers", {})},
+            headers={**headers, **self._own_headers(name, said)},
             due=due,
             queue=queue,
             priority=self._checked_priority(name, said["priority"]) if "priority" in said else None,
@@ -162,8 +167,22 @@ class Conditions:
         )
 
     def check(self, options: Mapping[str, Any], name: str) -> None:
-        """Refuse options that mean nothing (or, for a lenient app, warn about near misses)."""
+        """Refuse options that mean nothing (or, for a lenient app, warn about near misses), or
+        whose values cannot work."""
         check_names(options, of=f"a call of {name}", known=CALL_OPTIONS, strict=self.strict)
+        check_call_values(options, name)
+        if options.get("retry_policy"):
+            check_names(
+                options["retry_policy"],
+                of=f"retry_policy in a call of {name}",
+                known=PUBLISH_RETRY,
+                strict=self.strict,
+            )
+        self._own_headers(name, options)
+        if (limits := odd_limits(options)) and self._first_time(name, "limits"):
+            warnings.warn(
+                f"a call of {name} has {limits}", UmbelWarning, stacklevel=level_of_the_program()
+            )
         for option in _WORKFLOW:
             if options.get(option):
                 raise TypeError(f"{name}: {option} is not supported by this version")
@@ -228,9 +247,27 @@ class Conditions:
                 replaced_task_nesting=said.get("replaced_task_nesting", 0),
                 stamped_headers=None if stamped is None else list(stamped),
                 stamps=said.get("stamps"),
-                headers=said.get("headers"),
+                headers=self._own_headers(name, said),
             ),
         )
+
+    def _own_headers(self, name: str, said: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The sender's own headers, without those that are the message's."""
+        given: Mapping[str, Any] = said.get("headers") or {}
+        taken = _RESERVED & given.keys()
+        if not taken:
+            return given
+        problem = (
+            f"{name}: headers names {', '.join(map(repr, sorted(taken)))}, which the message itself "
+            "says; choose other names"
+        )
+        if self.strict:
+            raise ValueError(problem)
+        if self._first_time(name, f"headers {sorted(taken)}"):
+            warnings.warn(
+                f"{problem}. They are left out", UmbelWarning, stacklevel=level_of_the_program()
+            )
+        return {header: value for header, value in given.items() if header not in taken}
 
     def _destination(self, said: Mapping[str, Any]) -> Destination:
         return self.router.destination(
@@ -245,10 +282,10 @@ class Conditions:
                 raise ValueError(f"{name}: give either countdown or eta, not both")
             if countdown == 0:
                 return None, None
-            when = from_now(countdown, what="countdown")
+            when = from_now(countdown, what=f"{name}: countdown")
             when = when if self._utc or self._zone is None else when.astimezone(self._zone)
         elif eta is not None:
-            when = moment(eta, self._zone, what="eta")
+            when = moment(eta, self._zone, what=f"{name}: eta")
             self._notice_odd_eta(name, when)
         else:
             return None, None
@@ -267,7 +304,7 @@ class Conditions:
             logger.info("%s was sent with an eta %.0f days ahead (%s)", name, ahead / 86400, when)
 
     def _expires(self, name: str, value: Any) -> str:
-        when = moment(value, self._zone, what="expires")
+        when = moment(value, self._zone, what=f"{name}: expires")
         if when.timestamp() <= time.time() and self._first_time(name, "expired"):
             logger.warning("%s was sent already expired (%s), so it will not run", name, when)
         return when.isoformat()

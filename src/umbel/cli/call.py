@@ -9,6 +9,8 @@ from typing import Any
 import click
 
 from umbel.cli.main import Invocation
+from umbel.cli.numbers import Decimal, Whole
+from umbel.exceptions import NotRegistered
 
 __all__ = ["call"]
 
@@ -20,12 +22,14 @@ __all__ = ["call"]
 )
 @click.option("-k", "--kwargs", "keywords", default="{}", metavar="JSON", help="Keyword arguments.")
 @click.option("--eta", metavar="ISO8601", help="Not before this moment.")
-@click.option("--countdown", type=float, metavar="SECONDS", help="Not before so many seconds.")
+@click.option("--countdown", type=Decimal(), metavar="SECONDS", help="Not before so many seconds.")
 @click.option("--expires", metavar="SECONDS|ISO8601", help="Not after this.")
 @click.option("--serializer", metavar="NAME", help="How to encode the arguments.")
 @click.option("--queue", metavar="NAME", help="Send it to this queue.")
-@click.option("--priority", type=click.IntRange(0, 9), help="0 to 9, higher first.")
-@click.option("--wait", type=float, metavar="SECONDS", help="Wait so long and print the result.")
+@click.option("--priority", type=Whole(0, 9), help="0 to 9, higher first.")
+@click.option(
+    "--wait", type=Decimal(), metavar="SECONDS", help="Wait so long and print the result."
+)
 @click.pass_obj
 def call(obj: Invocation, /, name: str, arguments: str, keywords: str, **options: Any) -> None:
     """Send the task NAME and print its id."""
@@ -35,6 +39,7 @@ def call(obj: Invocation, /, name: str, arguments: str, keywords: str, **options
     for option in ("eta", "expires"):
         if options[option] is not None:
             options[option] = _moment(options[option], f"--{option}")
+    _warn_of_unknown(obj.app, name)
     chosen = {key: value for key, value in options.items() if value is not None}
     result = obj.app.send_task(name, args=args, kwargs=kwargs, **chosen)
     click.echo(result.id)
@@ -43,6 +48,17 @@ def call(obj: Invocation, /, name: str, arguments: str, keywords: str, **options
         click.echo(repr(value) if result.successful() else f"{result.state}: {value!r}")
         if not result.successful():
             raise click.exceptions.Exit(1)
+
+
+def _warn_of_unknown(app: Any, name: str) -> None:
+    """A task may be known to workers alone, so that this is no reason not to send it."""
+    try:
+        _ = app.tasks[name]
+    except NotRegistered as error:
+        click.echo(f"Warning: {error} (sent all the same)", err=True)
+    except Exception as error:  # noqa: BLE001 - modules of a project may raise anything
+        problem = f"{type(error).__name__}: {error}"
+        click.echo(f"Warning: not all tasks could be imported ({problem})", err=True)
 
 
 def _parse(text: str, kind: type[Any], option: str) -> Any:

@@ -10,11 +10,12 @@ import click
 
 from umbel.brokers.admin import DeadLetter, QueueAdmin
 from umbel.cli.main import Invocation
+from umbel.cli.numbers import Whole
 
 __all__ = ["dead"]
 
 
-MANY = click.IntRange(min=1)
+MANY = Whole(min=1)
 
 
 @click.group()

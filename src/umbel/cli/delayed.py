@@ -10,6 +10,7 @@ import click
 from umbel import states
 from umbel.brokers.admin import QueueAdmin
 from umbel.cli.main import Invocation
+from umbel.cli.numbers import Whole
 from umbel.exceptions import TaskRevokedError
 from umbel.message.failure import describe
 from umbel.message.record import ResultRecord
@@ -23,7 +24,7 @@ def delayed() -> None:
 
 
 @delayed.command("list")
-@click.option("-n", "--limit", default=50, type=click.IntRange(min=1), help="At most so many.")
+@click.option("-n", "--limit", default=50, type=Whole(min=1), help="At most so many.")
 @click.option("-Q", "--queue", help="Of this queue only.")
 @click.option("-j", "--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj

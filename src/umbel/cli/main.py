@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -32,6 +33,13 @@ COMMANDS = {
     "status": "umbel.cli.status:status",
     "worker": "umbel.cli.worker:worker",
 }
+
+
+#: Commands of Celery that do not exist yet; what they could be mistaken for is not meant.
+LATER = frozenset(
+    {"amqp", "beat", "control", "events", "flower", "graph", "inspect", "list", "logtool"}
+    | {"migrate", "multi", "shell", "upgrade"}
+)
 
 
 class Commands(click.Group):
@@ -66,9 +74,12 @@ class Commands(click.Group):
                 break
         # What `run` was given as the app.
         given = ctx.obj
+        if name in LATER:
+            ctx.fail(f"This version of Umbel has no command {name!r}; it comes with a later one")
         if name not in COMMANDS and not name.startswith("-"):
             ctx.fail(f"No such command {name!r}{nearest(name, COMMANDS)}")
-        ctx.obj = Invocation(given, **{key: ctx.params.get(key) for key in Invocation.FIELDS})
+        values = {key: ctx.params.get(key) for key in Invocation.FIELDS}
+        ctx.obj = Invocation(given, shlex.join([name, *rest]), **values)
         return super().resolve_command(ctx, [name, *rest])
 
 
@@ -77,8 +88,10 @@ class Invocation:
 
     FIELDS = ("app", "broker", "result_backend", "workdir", "quiet", "no_color")
 
-    def __init__(self, given: Any = None, **values: Any) -> None:
+    def __init__(self, given: Any = None, command: str = "worker", **values: Any) -> None:
         self.values = values
+        #: As it was typed, without the global options.
+        self.command = command
         self._given = given
         self._app: Any = None
 
@@ -106,7 +119,7 @@ class Invocation:
         name = self.values.get("app")
         if not name:
             _set_up_django()
-        app = discovery.find_app(name)
+        app = discovery.find_app(name, self.command)
         _set_up_django()
         return app
 

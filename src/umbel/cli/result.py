@@ -6,6 +6,7 @@ import click
 
 from umbel import states
 from umbel.cli.main import Invocation
+from umbel.cli.numbers import Decimal
 
 __all__ = ["result"]
 
@@ -14,7 +15,7 @@ __all__ = ["result"]
 @click.argument("task_id", metavar="ID")
 @click.option("-t", "--task", hidden=True, help="Accepted for Celery's sake.")
 @click.option("--traceback", is_flag=True, help="Show the traceback of a failed task instead.")
-@click.option("--wait", type=float, metavar="SECONDS", help="Wait so long for the end.")
+@click.option("--wait", type=Decimal(), metavar="SECONDS", help="Wait so long for the end.")
 @click.pass_obj
 def result(
     obj: Invocation, task_id: str, task: str | None, traceback: bool, wait: float | None

@@ -13,6 +13,7 @@ import click
 from umbel import __version__
 from umbel.app.deployment import worker_values
 from umbel.cli.main import Invocation
+from umbel.cli.numbers import Decimal, Whole
 from umbel.events.emitter import Emitter
 from umbel.worker.log import LogLines, set_up_logging
 from umbel.worker.options import WorkerOptions
@@ -20,13 +21,13 @@ from umbel.worker.worker import Worker
 
 __all__ = ["worker"]
 
-POSITIVE = click.FloatRange(min=0, min_open=True)
+POSITIVE = Decimal(min=0, min_open=True)
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", "FATAL")
 
 
 @click.command()
 @click.option("-n", "--hostname", metavar="NAME", help="The node's name; %h is the host.")
-@click.option("-c", "--concurrency", type=click.IntRange(min=1), help="Processes; default: cores.")
+@click.option("-c", "--concurrency", type=Whole(min=1), help="Processes; default: cores.")
 @click.option("-P", "--pool", metavar="POOL", help="prefork (default) or solo.")
 @click.option("-Q", "--queues", metavar="A,B", help="Take messages of these queues only.")
 @click.option(
@@ -42,13 +43,11 @@ LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", "FATAL")
 @click.option(
     "--soft-time-limit", type=POSITIVE, metavar="SECONDS", help="Soft limit for each task."
 )
-@click.option("--max-tasks-per-child", type=click.IntRange(min=1), help="Then replace the process.")
-@click.option(
-    "--prefetch-multiplier", type=click.IntRange(min=0), help="Messages kept per process."
-)
+@click.option("--max-tasks-per-child", type=Whole(min=1), help="Then replace the process.")
+@click.option("--prefetch-multiplier", type=Whole(min=0), help="Messages kept per process.")
 @click.option(
     "--drain-timeout",
-    type=click.FloatRange(min=0),
+    type=Decimal(min=0),
     metavar="SECONDS",
     help="To finish when told to stop.",
 )

@@ -11,7 +11,15 @@ from datetime import UTC, datetime
 from os import urandom
 from typing import Any
 
-__all__ = ["STANDARD", "isoformat", "make_headers", "make_id", "make_ids", "parse_moment"]
+__all__ = [
+    "STANDARD",
+    "STANDARD_NAMES",
+    "isoformat",
+    "make_headers",
+    "make_id",
+    "make_ids",
+    "parse_moment",
+]
 
 _VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 
@@ -80,7 +88,8 @@ def make_headers(
     stamps: Mapping[str, Any] | None = None,
     headers: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """All headers of protocol 2 in wire order, then the user's ``headers``, which win."""
+    """All headers of protocol 2 in wire order, then the user's ``headers``, none of which has one
+    of these names (see ``STANDARD_NAMES``)."""
     made = {
         "lang": "py",
         "task": task,
@@ -107,5 +116,6 @@ def make_headers(
     return made
 
 
-#: How many headers there are without the user's own.
-STANDARD = len(make_headers("", "", "", "", ""))
+#: The headers that are there without the user's own, and how many.
+STANDARD_NAMES = frozenset(make_headers("", "", "", "", ""))
+STANDARD = len(STANDARD_NAMES)

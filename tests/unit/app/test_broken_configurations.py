@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 import types
@@ -11,6 +12,7 @@ import pytest
 
 from umbel import Celery, Umbel
 from umbel.app.config import Config
+from umbel.app.deployment import worker_values
 from umbel.app.settings import ENVIRONMENT, SETTINGS
 from umbel.app.settings_table.setting import ACCEPTED
 from umbel.exceptions import ImproperlyConfigured, UmbelWarning
@@ -162,6 +164,34 @@ BROKEN = {
         lambda conf: conf.update(broker_transport_options=[("global_keyprefix", "a")]),
         [
             "error: broker_transport_options is [('global_keyprefix', 'a')], expected a dict"
+        ],
+    ),
+    "a queue that is none": (
+        source({"CELERY_TASK_QUEUES": ["a", 5]}, "CELERY"),
+        [
+            ("error: task_queues (CELERY_TASK_QUEUES in a dict) is ['a', 5], but 5 in it is no queue; "
+            "expected its name, a dict with 'name', or an object with name and routing_key")
+        ],
+    ),
+    "a log format with a name of nothing": (
+        source({"CELERY_WORKER_LOG_FORMAT": "%(mesage)s"}, "CELERY"),
+        [
+            ("error: worker_log_format (CELERY_WORKER_LOG_FORMAT in a dict) is '%(mesage)s', but log "
+            "records have no 'mesage'; did you mean 'message'?")
+        ],
+    ),
+    "a serializer misspelt in a list": (
+        source({"accept_content": ["jsn"]}),
+        [
+            ("error: accept_content (a dict) is ['jsn'], there is no serializer 'jsn'; "
+            "did you mean 'json'?")
+        ],
+    ),
+    "a limit that would make all workers dead": (
+        source({"worker_heartbeat_limit": 0}),
+        [
+            ("error: worker_heartbeat_limit (a dict) is 0, expected a number of seconds above 0, "
+            "or a timedelta")
         ],
     ),
     "a module that is not there": (
@@ -397,3 +427,38 @@ def test_a_message_protocol_that_nobody_knows_is_refused_by_both_apps():
     for app in (Umbel, Celery):
         with pytest.raises(ImproperlyConfigured, match="task_protocol is 3, expected 2"):
             app(broker="memory://", task_protocol=3)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("task_serializer", 5), ("accept_content", ["jsn"]), ("worker_log_format", "%(nope)s")],
+)
+def test_what_a_program_set_wrongly_is_found_when_a_worker_starts(name, value):
+    app = Umbel("proj", broker="memory://")
+    app.conf[name] = value
+
+    with pytest.raises(ImproperlyConfigured, match=f"{name} is "):
+        app.import_modules()
+
+
+def test_a_log_format_may_use_what_the_programs_own_records_have(monkeypatch):
+    make = logging.getLogRecordFactory()
+
+    def traced(*arguments, **keywords):
+        record = make(*arguments, **keywords)
+        record.trace = "none"
+        return record
+
+    monkeypatch.setattr(logging, "_logRecordFactory", traced)
+    conf = Config(strict=True, arguments={"worker_log_format": "%(trace)s %(message)s"})
+
+    assert conf.worker_log_format == "%(trace)s %(message)s"
+
+
+def test_a_heartbeat_limit_within_the_interval_is_refused():
+    app = Umbel("proj", broker="memory://", worker_heartbeat_limit=5)
+
+    with pytest.raises(
+        ImproperlyConfigured, match="is 5, which has to be more than worker_heartbeat_interval, 5:"
+    ):
+        worker_values(app)

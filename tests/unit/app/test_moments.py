@@ -113,3 +113,17 @@ def test_a_countdown_is_seconds_or_a_timedelta(given):
 def test_seconds_that_reach_no_moment_are_named_with_their_option(given):
     with pytest.raises(ValueError, match=r"countdown is \S+ seconds, which is no moment"):
         from_now(given, what="countdown")
+
+
+@pytest.mark.parametrize(
+    ("given", "local"),
+    [
+        (datetime(1, 1, 1, tzinfo=ZoneInfo("Asia/Tokyo")), None),
+        (datetime(9999, 12, 31, 23, tzinfo=ZoneInfo("America/Lima")), None),
+        (datetime(1, 1, 1), ZoneInfo("Asia/Tokyo")),  # noqa: DTZ001
+        ("0001-01-01T00:00:00+05:00", None),
+    ],
+)
+def test_a_moment_beyond_the_calendar_is_named_with_its_option(given, local):
+    with pytest.raises(ValueError, match=r"^eta=.* is not between the years 1 and 9999 in UTC$"):
+        moment(given, local, what="eta")

@@ -125,10 +125,8 @@ def test_a_representation_that_hides_something_stays(task, running):
 
 
 def test_a_retry_starts_with_no_lost_deliveries(task, running):
-    with (
-        running(task, (1,), headers={DELIVERIES: 2, "redelivered": True}),
-        pytest.raises(Retry) as raised,
-    ):
+    with running(task, (1,)) as request, pytest.raises(Retry) as raised:
+        request.message.headers.update({DELIVERIES: 2, "redelivered": True})
         task.retry()
 
     assert raised.value.next_message.deliveries == 0

@@ -2,12 +2,13 @@
 
 import io
 import json
+import subprocess
 import sys
 
 import pytest
 
 from umbel import Umbel
-from umbel.cli.main import run
+from umbel.cli.main import LATER, run
 
 APP = """
 from umbel import Umbel
@@ -59,6 +60,35 @@ def test_a_misspelt_command_is_one_line(umbel):
     assert "Traceback" not in err
 
 
+@pytest.mark.parametrize("name", sorted(LATER))
+def test_a_command_of_celery_that_is_still_to_come_is_not_taken_for_another(umbel, name):
+    code, _out, err = umbel(name, "-l", "info")
+
+    assert code == 2
+    assert (
+        f"Error: This version of Umbel has no command {name!r}; it comes with a later one\n" in err
+    )
+    assert "did you mean" not in err
+
+
+def test_a_warning_about_a_setting_points_at_the_program_not_at_what_runs_the_command(
+    shop, tmp_path
+):
+    (tmp_path / "slip.py").write_text(
+        "class Settings:\n    CELERY_BROKER_ULR = 'x'\n\nfrom umbel import Umbel\n"
+        "app = Umbel('slip', broker='memory://', namespace='CELERY', config_source=Settings)\n"
+    )
+    program = tmp_path / "program.py"
+    program.write_text("from umbel.cli.main import main\n\nmain(['-A', 'slip', 'report'])\n")
+    said = subprocess.run(
+        [sys.executable, str(program)], cwd=tmp_path, capture_output=True, text=True, check=True
+    ).stderr
+
+    assert said.startswith(
+        f"{program}:3: UmbelWarning: CELERY_BROKER_ULR in class slip.Settings is"
+    )
+
+
 @pytest.mark.parametrize(
     ("app", "says"),
     [
@@ -81,10 +111,10 @@ def test_a_wrong_app_is_one_line_that_says_what_was_looked_for(shop, umbel, app,
 def test_no_app_at_all_says_how_to_name_one(shop, umbel, monkeypatch):
     monkeypatch.delenv("APP", raising=False)
     monkeypatch.setattr("umbel.current._Shared.app", None)
-    code, _out, err = umbel("queues")
+    code, _out, err = umbel("delayed", "list", "-n", "5")
 
     assert code == 1
-    assert "-A" in err
+    assert "umbel -A proj delayed list -n 5 (or -A proj.celery:app)" in err
 
 
 def test_the_app_may_be_named_before_or_after_the_command(shop, umbel):
@@ -104,6 +134,25 @@ def test_call_sends_and_prints_the_id(shop, umbel):
     assert code == 0
     assert len(out.strip()) == 36
     assert json.loads(listed)["queues"][0]["ready"] == 1
+
+
+def test_call_warns_of_a_name_that_the_app_does_not_have_and_sends_it(shop, umbel):
+    code, out, err = umbel("-A", "shop", "call", "ad")
+    _code, listed, _err = umbel("-A", "shop", "queues", "--json")
+
+    assert (code, len(out.strip())) == (0, 36)
+    assert err == "Warning: No task is called 'ad'; did you mean 'add'? (sent all the same)\n"
+    assert json.loads(listed)["queues"][0]["ready"] == 1
+
+
+def test_call_sends_although_a_module_with_tasks_is_broken(shop, umbel, tmp_path):
+    (tmp_path / "settled.py").write_text("1 / 0\n")
+    with (tmp_path / "shop.py").open("a") as module:
+        module.write("app.conf.imports = ['settled']\n")
+    code, out, err = umbel("-A", "shop", "call", "elsewhere")
+
+    assert (code, len(out.strip())) == (0, 36)
+    assert "not all tasks could be imported (ZeroDivisionError: division by zero)" in err
 
 
 @pytest.mark.parametrize(
@@ -212,7 +261,14 @@ def test_a_worker_refuses_a_broker_that_its_processes_cannot_reach(shop, umbel):
 
 @pytest.mark.parametrize(
     ("flag", "value", "says"),
-    [("-c", "0", "0"), ("-P", "gevnt", "gevnt"), ("--health", "nowhere", "host:port")],
+    [
+        ("-c", "0", "0"),
+        ("-c", "x", "'x' is not a valid whole number."),
+        ("--time-limit", "x", "'x' is not a valid number."),
+        ("--time-limit", "nan", "'nan' is not a valid number."),
+        ("-P", "gevnt", "gevnt"),
+        ("--health", "nowhere", "host:port"),
+    ],
 )
 def test_a_wrong_flag_of_the_worker_is_one_line(shop, umbel, flag, value, says):
     code, out, err = umbel("-A", "shop", "worker", flag, value)

@@ -6,7 +6,7 @@ Rows of the table in ``app/settings.py``; what a row says is in ``setting.py``, 
 
 from __future__ import annotations
 
-from umbel.app.settings_table.kinds import BYTES, FLAG, NAMES, SECONDS, TEXT, WHOLE, ZONE
+from umbel.app.settings_table.kinds import BYTES, CONTENT, FLAG, NAMES, SECONDS, TEXT, WHOLE, ZONE
 from umbel.app.settings_table.setting import ACCEPTED, USED, Setting
 
 __all__ = ["CONTROL", "EVENT", "GENERAL", "SECURITY"]
@@ -18,7 +18,7 @@ _NO_SIGNING = "Umbel signs no messages"
 GENERAL = (
     Setting(
         "accept_content",
-        NAMES,
+        CONTENT,
         ("json",),
         USED,
         "CELERY_ACCEPT_CONTENT",
@@ -26,7 +26,7 @@ GENERAL = (
     ),
     Setting(
         "result_accept_content",
-        NAMES,
+        CONTENT,
         None,
         USED,
         "RESULT_ACCEPT_CONTENT",

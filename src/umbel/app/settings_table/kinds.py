@@ -18,12 +18,14 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 import msgspec
 
 from umbel.app.settings_table.refused import Refused, Unsupported
+from umbel.app.settings_table.structures import log_format, queues, schedule
 from umbel.app.settings_table.urls import backend_url, broker_url
 from umbel.message import serializers
 from umbel.spelling import nearest
 
 __all__ = [
     "ADDRESS",
+    "ANNOTATIONS",
     "ANYTHING",
     "BACKEND",
     "BROKER",
@@ -31,14 +33,18 @@ __all__ = [
     "CALLABLE",
     "CLASS",
     "CONCURRENCY",
+    "CONTENT",
+    "COUNT",
     "DELIVERY_MODE",
     "FLAG",
     "INTEGER",
     "LEVEL",
+    "LOG_FORMAT",
     "MAPPING",
     "NAMES",
     "NUMBER",
     "PATH",
+    "POSITIVE",
     "PRIORITY",
     "PROTOCOL",
     "QUEUES",
@@ -47,6 +53,7 @@ __all__ = [
     "SCHEDULE",
     "SECONDS",
     "SERIALIZER",
+    "TASK_LOG_FORMAT",
     "TEXT",
     "TLS",
     "WHOLE",
@@ -77,6 +84,7 @@ _TRUE = frozenset({"true", "yes", "on", "1", "t", "y"})
 _FALSE = frozenset({"false", "no", "off", "0", "f", "n", ""})
 _HIGHEST_PRIORITY = 255
 _LAST_PORT = 65535
+_A_FORMAT = "a format such as '%(levelname)s %(message)s'"
 
 
 def _flag(value: Any) -> bool:
@@ -124,6 +132,13 @@ def _seconds(value: Any) -> float:
     return seconds
 
 
+def _positive(value: Any) -> float:
+    seconds = _seconds(value)
+    if not seconds:
+        raise Refused
+    return seconds
+
+
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise Refused
@@ -153,6 +168,15 @@ def _names(value: Any) -> Collection[str]:
     for name in value:
         _text(name)
     return value
+
+
+def _content(value: Any) -> Collection[str]:
+    accepted = _names(value)
+    for name in accepted:
+        if "/" not in name and name not in (known := serializers.names()):
+            hint = nearest(name, known) or f"; known are {', '.join(known)}"
+            raise Refused(f"there is no serializer {name!r}{hint}")
+    return accepted
 
 
 def _serializer(value: Any) -> str:
@@ -211,19 +235,6 @@ def _routes(value: Any) -> Any:
     return value
 
 
-def _schedule(value: Any) -> Any:
-    for name, entry in _instance(Mapping)(value).items():
-        if isinstance(entry, Mapping):
-            for key in ("task", "schedule"):
-                if key not in entry:
-                    raise Refused(f"its entry {name!r} has no {key!r}")
-        elif not hasattr(entry, "schedule"):
-            raise Refused(
-                f"its entry {name!r} is neither a dict with 'task' and 'schedule' nor a schedule entry"
-            )
-    return value
-
-
 def _address(value: Any) -> str:
     host, colon, port = _text(value).rpartition(":")
     if value.startswith(("/", "./")) or (
@@ -263,6 +274,7 @@ def _protocol(value: Any) -> int:
 FLAG = Kind("flag", "True or False", "bool", "bool | int | str", _flag)
 INTEGER = Kind("integer", "a whole number", "int", "int | str", _integer)
 WHOLE = Kind("integer", "a whole number, 0 or more", "int", "int | str", _within(0))
+COUNT = Kind("integer", "a whole number, 1 or more", "int", "int | str", _within(1))
 PRIORITY = Kind(
     "priority", "a whole number from 0 to 255", "int", "int | str", _within(0, _HIGHEST_PRIORITY)
 )
@@ -275,7 +287,18 @@ SECONDS = Kind(
     "float | str | timedelta",
     _seconds,
 )
+POSITIVE = Kind(
+    "seconds",
+    "a number of seconds above 0, or a timedelta",
+    "float",
+    "float | str | timedelta",
+    _positive,
+)
 TEXT = Kind("text", "a string", "str", "str", _text)
+LOG_FORMAT = Kind("log format", _A_FORMAT, "str", "str", log_format(), late=True)
+TASK_LOG_FORMAT = Kind(
+    "log format", _A_FORMAT, "str", "str", log_format("task_id", "task_name"), late=True
+)
 SERIALIZER = Kind("serializer", "the name of a serializer", "str", "str", _serializer, late=True)
 BYTES = Kind("text", "a string or bytes", "str | bytes", "str | bytes", _instance(str, bytes))
 PATH = Kind("path", "a path", "str", "str | PathLike[str]", _path)
@@ -286,13 +309,24 @@ CALLABLE = Kind(
     "function", "something to call", "Callable[..., Any]", "Callable[..., Any]", _callable
 )
 MAPPING = Kind("mapping", "a dict", "dict[str, Any]", "Mapping[str, Any]", _instance(Mapping))
+CONTENT = Kind(
+    "serializers",
+    "a list of serializers or content types",
+    "Collection[str]",
+    "str | Collection[str]",
+    _content,
+    late=True,
+)
 NAMES = Kind("names", "a list of strings", "Collection[str]", "str | Collection[str]", _names)
 QUEUES = Kind(
     "queues",
     "a list of queues or a dict of name and options",
     "Any",
     "Any",
-    _instance(Mapping, list, tuple, set, frozenset),
+    queues,
+)
+ANNOTATIONS = Kind(
+    "annotations", "a dict, or a list of dicts", "Any", "Any", _instance(Mapping, list, tuple)
 )
 ROUTES = Kind(
     "routes", "a dict, a list, a function or the dotted path of one", "Any", "Any", _routes
@@ -302,7 +336,7 @@ SCHEDULE = Kind(
     "a dict of name and entry",
     "dict[str, Any]",
     "Mapping[str, Any]",
-    _schedule,
+    schedule,
 )
 BROKER = Kind(
     "URL",

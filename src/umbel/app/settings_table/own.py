@@ -6,7 +6,7 @@ Rows of the table in ``app/settings.py``; what a row says is in ``setting.py``, 
 
 from __future__ import annotations
 
-from umbel.app.settings_table.kinds import ADDRESS, SECONDS, WHOLE, choice
+from umbel.app.settings_table.kinds import ADDRESS, COUNT, POSITIVE, SECONDS, WHOLE, choice
 from umbel.app.settings_table.setting import USED, Setting
 
 __all__ = ["OWN"]
@@ -14,7 +14,7 @@ __all__ = ["OWN"]
 OWN = (
     Setting(
         "task_max_deliveries",
-        WHOLE,
+        COUNT,
         3,
         USED,
         "",
@@ -23,7 +23,7 @@ OWN = (
     ),
     Setting(
         "worker_heartbeat_interval",
-        SECONDS,
+        POSITIVE,
         5.0,
         USED,
         "",
@@ -32,7 +32,7 @@ OWN = (
     ),
     Setting(
         "worker_heartbeat_limit",
-        SECONDS,
+        POSITIVE,
         30.0,
         USED,
         "",

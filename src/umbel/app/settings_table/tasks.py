@@ -7,7 +7,7 @@ Rows of the table in ``app/settings.py``; what a row says is in ``setting.py``, 
 from __future__ import annotations
 
 from umbel.app.settings_table.kinds import (
-    ANYTHING,
+    ANNOTATIONS,
     DELIVERY_MODE,
     FLAG,
     MAPPING,
@@ -114,7 +114,7 @@ TASKS = (
     ),
     Setting(
         "task_annotations",
-        ANYTHING,
+        ANNOTATIONS,
         None,
         USED,
         "CELERY_ANNOTATIONS",

@@ -11,8 +11,10 @@ from umbel.app.settings_table.kinds import (
     CONCURRENCY,
     FLAG,
     LEVEL,
+    LOG_FORMAT,
     PATH,
     SECONDS,
+    TASK_LOG_FORMAT,
     TEXT,
     WHOLE,
     choice,
@@ -72,7 +74,7 @@ WORKERS = (
     ),
     Setting(
         "worker_log_format",
-        TEXT,
+        LOG_FORMAT,
         _LOG_FORMAT,
         USED,
         "CELERYD_LOG_FORMAT",
@@ -80,7 +82,7 @@ WORKERS = (
     ),
     Setting(
         "worker_task_log_format",
-        TEXT,
+        TASK_LOG_FORMAT,
         _TASK_LOG_FORMAT,
         USED,
         "CELERYD_TASK_LOG_FORMAT",
