@@ -16,6 +16,7 @@ from umbel.cli.main import Invocation
 from umbel.cli.numbers import Decimal, Whole
 from umbel.events.emitter import Emitter
 from umbel.worker.log import LogLines, set_up_logging
+from umbel.worker.board import Board
 from umbel.worker.options import WorkerOptions
 from umbel.worker.worker import Worker
 
@@ -28,7 +29,13 @@ LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", "FATAL")
 @click.command()
 @click.option("-n", "--hostname", metavar="NAME", help="The node's name; %h is the host.")
 @click.option("-c", "--concurrency", type=Whole(min=1), help="Processes; default: cores.")
-@click.option("-P", "--pool", metavar="POOL", help="prefork (default) or solo.")
+@click.option("-P", "--pool", metavar="POOL", help="prefork (default), threads, asyncio, gevent or solo.")
+@click.option(
+    "--processes",
+    type=click.IntRange(min=1),
+    metavar="M",
+    help="So many times the processes that the pool has by itself.",
+)
 @click.option("-Q", "--queues", metavar="A,B", help="Take messages of these queues only.")
 @click.option(
     "-l",
@@ -108,7 +115,7 @@ def banner(app: Any, options: WorkerOptions, node: Worker) -> str:
         f"  app:      {app.main or '(none)'}",
         f"  broker:   {app.broker.display_url}",
         f"  results:  {backend.display_url if backend is not None else 'disabled'}",
-        f"  pool:     {options.pool}, {_processes(options.concurrency)}",
+        f"  pool:     {options.pool}, {_size(node.board)}",
         f"  queues:   {', '.join(options.queues)}",
     ]
     if node.health is not None:
@@ -119,5 +126,7 @@ def banner(app: Any, options: WorkerOptions, node: Worker) -> str:
     return "\n".join(lines)
 
 
-def _processes(count: int) -> str:
-    return "1 process" if count == 1 else f"{count} processes"
+def _size(board: Board) -> str:
+    count, slots = len(board.places), board.slots_each
+    processes = "1 process" if count == 1 else f"{count} processes"
+    return processes if slots == 1 else f"{processes}, {slots} slots in each"

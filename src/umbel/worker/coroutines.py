@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Coroutine, Generator
+from collections.abc import Coroutine, Generator, Sequence
 from contextvars import copy_context
 from typing import Any
 
-from umbel.exceptions import SoftTimeLimitExceeded
 
 __all__ = ["Runner", "Steered"]
 
@@ -76,14 +75,16 @@ class Runner:
         return runner.run(coroutine, context=copy_context())
 
 
-async def limited(coroutine: Coroutine[Any, Any, Any], seconds: float | None) -> Any:
-    """Await it; after so many seconds SoftTimeLimitExceeded is raised where it waits."""
-    if seconds is None:
+async def limited(
+    coroutine: Coroutine[Any, Any, Any], limits: Sequence[tuple[float, BaseException]]
+) -> Any:
+    """Await it; after so many seconds the error is raised where it waits."""
+    if not limits:
         return await coroutine
-    steered = Steered(coroutine)
-    error = SoftTimeLimitExceeded(seconds)
-    timer = asyncio.get_running_loop().call_later(seconds, steered.interrupt, error)
+    steered, loop = Steered(coroutine), asyncio.get_running_loop()
+    timers = [loop.call_later(seconds, steered.interrupt, error) for seconds, error in limits]
     try:
         return await steered
     finally:
-        timer.cancel()
+        for timer in timers:
+            timer.cancel()

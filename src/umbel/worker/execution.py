@@ -10,11 +10,13 @@ order of the list is the order of the work. ``execute`` runs wherever the pool s
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack
+from concurrent.futures import Executor
 from types import CoroutineType
 from typing import Any, NoReturn, Self
 
@@ -43,6 +45,7 @@ class Pipeline:
         self.accept = accept
         self._pid = os.getpid()
         self._runner = Runner()
+        self._blocks = [m.blocks for m in middlewares if _overrides(m, "blocks")]
         self._admit = [m.admit for m in middlewares if _overrides(m, "admit")]
         self._around = [m.around for m in middlewares if _overrides(m, "around")]
         self._settle = [m.settle for m in reversed(middlewares) if _overrides(m, "settle")]
@@ -62,6 +65,33 @@ class Pipeline:
             _leave_copy(job, outcome)
         job.runtime = time.monotonic() - job.began
         return self.settle(job, outcome)
+
+    async def execute_coroutine(self, job: Job, threads: Executor) -> Settlement:
+        """As ``execute``, for an ``async def`` task on the running event loop. What blocks before
+        it begins gets a thread."""
+        job.began = time.monotonic()
+        job.started_at = time.time()
+        try:
+            if any(blocks(job) for blocks in self._blocks):
+                outcome = await asyncio.get_running_loop().run_in_executor(threads, self.admit, job)
+            else:
+                outcome = self.admit(job)
+            outcome = outcome or await self._await(job)
+        except BaseException as error:
+            logger.exception("Task %s could not be run", job.message.task)
+            outcome = Outcome(states.FAILURE, error=error)
+        if os.getpid() != self._pid:
+            _leave_copy(job, outcome)
+        job.runtime = time.monotonic() - job.began
+        return self.settle(job, outcome)
+
+    async def _await(self, job: Job) -> Outcome:
+        try:
+            with self._surroundings(job):
+                value = await limited(job.call(*job.args, **job.kwargs), job.limits)
+        except BaseException as error:  # noqa: BLE001 - SystemExit, CancelledError, … of a task
+            return Outcome(states.FAILURE, error=error)
+        return Outcome(states.SUCCESS, value=value)
 
     def admit(self, job: Job) -> Outcome | None:
         """Load the arguments and ask every middleware; the first outcome stops the job."""
@@ -83,7 +113,7 @@ class Pipeline:
             with self._surroundings(job):
                 value = job.call(*job.args, **job.kwargs)
                 if type(value) is CoroutineType:
-                    value = self._runner.run(limited(value, job.soft_limit))
+                    value = self._runner.run(limited(value, job.limits))
         except WorkerTerminate:
             raise
         except BaseException as error:  # noqa: BLE001 - SystemExit, CancelledError, … of a task

@@ -59,10 +59,10 @@ class Job:
         "delivery",
         "embed",
         "kwargs",
+        "limits",
         "message",
         "runtime",
         "slot",
-        "soft_limit",
         "started_at",
         "task",
     )
@@ -94,8 +94,8 @@ class Job:
         #: Monotonic clock, for durations.
         self.began = 0.0
         self.runtime = 0.0
-        #: For coroutines, which are not interrupted like functions: seconds.
-        self.soft_limit: float | None = None
+        #: For coroutines, which are not interrupted like functions: after so many seconds, what.
+        self.limits: list[tuple[float, BaseException]] = []
 
     def forgotten(self, *, failed: bool) -> bool:
         """Whether nothing is to be remembered of it: ``ignore_result`` of the call, else the task."""

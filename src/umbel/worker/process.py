@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+import threading
 import uuid
 from types import FrameType
 
 from umbel.brokers.base import Delivery
 from umbel.events.emitter import Emitter
-from umbel.worker.alarm import Alarm
 from umbel.worker.batch import BatchSize
 from umbel.worker.consumer import ConsumerLoop
 from umbel.worker.control import Control
@@ -27,7 +28,7 @@ from umbel.worker.middleware.retry import RetryOutcome
 from umbel.worker.middleware.time_limit import HardTimeLimit, SoftTimeLimit
 from umbel.worker.middleware.tracking import Tracking
 from umbel.worker.options import WorkerOptions
-from umbel.worker.pools.inline import InlinePool
+from umbel.worker.pools import kinds
 from umbel.worker.reception import Reception
 
 __all__ = ["FROM_TERMINAL", "WorkerProcess", "behave_as_usual", "run_child"]
@@ -41,10 +42,10 @@ class WorkerProcess:
         self.emitter = emitter
         self.broker = options.open_broker()
         self.backend = options.open_backend()
-        self.alarm = Alarm()
+        self.kind = kind = kinds.find(options.pool)
+        self.alarm = kind.alarm()
         pipeline = Pipeline(self._middlewares(), options.node, options.accept)
-        solo = options.pool == "solo"
-        self.pool = InlinePool(pipeline, control.place)
+        self.pool = kind.make(pipeline, control.place)
         self.loop = ConsumerLoop(
             broker=self.broker,
             records=self.backend,
@@ -52,24 +53,38 @@ class WorkerProcess:
             consumer_id=f"{options.node}/{os.getpid()}/{uuid.uuid4().hex[:12]}",
             reception=Reception(options.tasks, emitter),
             pool=self.pool,
-            # Without a guardian nothing is settled while a job runs, so nothing is taken ahead.
-            batch=BatchSize(self.pool.slots, 1 if solo else options.prefetch),
+            # Where nothing is settled while a job runs, nothing is taken ahead.
+            batch=BatchSize(self.pool.slots, 1 if kind.alone else options.prefetch),
             control=control,
             emitter=emitter,
             max_jobs=options.max_jobs_per_child,
-            watch=None if solo else self._watch,
+            watch=self._watch if kind.guarded else None,
         )
-        self.guardian = None if solo else Guardian(self.loop)
+        self.guardian = Guardian(self.loop) if kind.guarded else None
 
     def run(self) -> None:
         """Work until told to leave. Belongs to the main thread."""
         self.alarm.install()
         if self.guardian is not None:
             self.guardian.start()
-        self.loop.run()
+        if self.kind.main_thread:
+            consumer = threading.Thread(target=self._consume, name="umbel-consumer", daemon=True)
+            consumer.start()
+            self.pool.run()
+            consumer.join()
+        else:
+            self.loop.run()
         if self.guardian is not None:
             self.guardian.stop()
         self.close()
+
+    def _consume(self) -> None:
+        try:
+            self.loop.run()
+        except BaseException:  # noqa: BLE001 - the end of the process, whatever it was
+            # Without its loop the process is of no use: let the supervisor make another.
+            sys.excepthook(*sys.exc_info())
+            os._exit(70)
 
     def abandon(self) -> None:
         """Give everything back, also what was being worked on, and leave."""
@@ -92,7 +107,7 @@ class WorkerProcess:
     def _middlewares(self) -> list[Middleware]:
         options = self.options
         chain: list[Middleware] = [
-            HardTimeLimit(options.time_limit),
+            HardTimeLimit(options.time_limit, kept=self.kind.ends_jobs or self.kind.alone),
             Report(self.emitter),
             Expiry(),
         ]

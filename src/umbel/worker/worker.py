@@ -19,6 +19,8 @@ from umbel.message.record import ResultRecord
 from umbel.worker.board import Board
 from umbel.worker.control import Control
 from umbel.worker.options import WorkerOptions
+from umbel.worker.middleware.time_limit import IMPOSSIBLE
+from umbel.worker.pools import kinds
 from umbel.worker.process import FROM_TERMINAL, WorkerProcess, behave_as_usual
 from umbel.worker.rescue import Rescuer
 from umbel.worker.services.health import Health
@@ -38,8 +40,10 @@ class Worker:
     def __init__(self, options: WorkerOptions, emitter: Emitter) -> None:
         self.options = options
         self.emitter = emitter
-        self.solo = options.pool == "solo"
-        self.board = Board(1 if self.solo else options.concurrency)
+        kind = kinds.find(options.pool)
+        self.solo = kind.alone
+        self._check_limits(kind)
+        self.board = Board(*kinds.shape(kind, options.concurrency, options.processes))
         self.broker = options.open_broker()
         if not self.solo and not self.broker.crosses_processes:
             raise ImproperlyConfigured(
@@ -183,6 +187,17 @@ class Worker:
         for number in FROM_TERMINAL:
             if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # nohup
                 signal.signal(number, stop)
+
+    def _check_limits(self, kind: kinds.PoolKind) -> None:
+        """A pool that cannot end a job is not started with tasks that demand it."""
+        if kind.ends_jobs or kind.alone:
+            return
+        options = self.options
+        if options.time_limit:
+            raise ImproperlyConfigured(IMPOSSIBLE.format(options.time_limit))
+        for name, task in sorted(options.tasks.items()):
+            if task.time_limit:
+                raise ImproperlyConfigured(f"{name}: {IMPOSSIBLE.format(task.time_limit)}")
 
     def _warn_of_limits(self) -> None:
         limited = sorted(name for name, task in self.options.tasks.items() if task.time_limit)

@@ -24,6 +24,9 @@ class EarlyAcknowledgement(Middleware):
     def __init__(self, acknowledge: Callable[[Delivery], bool]) -> None:
         self.acknowledge = acknowledge
 
+    def blocks(self, job: Job) -> bool:
+        return not job.task.acks_late
+
     def admit(self, job: Job) -> Outcome | None:
         if job.task.acks_late:
             return None

@@ -10,27 +10,43 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from types import TracebackType
 
-from umbel.exceptions import SoftTimeLimitExceeded
+from umbel import states
+from umbel.exceptions import ImproperlyConfigured, SoftTimeLimitExceeded, TimeLimitExceeded
 from umbel.worker.alarm import Alarm
-from umbel.worker.job import Job
+from umbel.worker.job import Job, Outcome
 from umbel.worker.middleware.base import Middleware
 
 __all__ = ["HardTimeLimit", "SoftTimeLimit"]
+
+
+IMPOSSIBLE = (
+    "the hard time limit of {:g} s cannot be kept by this pool, which cannot end a job: use "
+    "-P prefork, or soft_time_limit"
+)
 
 
 class HardTimeLimit(Middleware):
     """Outermost: handlers and storing count, too (not so waiting for an early acknowledgement, see
     ``EarlyAcknowledgement``). ``seconds``: for tasks that say nothing themselves; None: no limit."""
 
-    def __init__(self, seconds: float | None) -> None:
+    def __init__(self, seconds: float | None, *, kept: bool = True) -> None:
         self.seconds = seconds
+        #: The pool can end a job that is past its limit.
+        self.kept = kept
 
-    def admit(self, job: Job) -> None:
+    def admit(self, job: Job) -> Outcome | None:
         hard, _soft = job.message.headers.get("timelimit") or (None, None)
         seconds = hard or job.task.time_limit or self.seconds
-        if seconds:
-            # The place on the board is cleared when the job has left its slot.
-            job.slot.limit(job.began + seconds, seconds)
+        if not seconds:
+            return None
+        if not self.kept and job.task.is_coroutine:
+            job.limits.append((seconds, TimeLimitExceeded(seconds)))
+            return None
+        if not self.kept:
+            return Outcome(states.FAILURE, error=ImproperlyConfigured(IMPOSSIBLE.format(seconds)))
+        # The place on the board is cleared when the job has left its slot.
+        job.slot.limit(job.began + seconds, seconds)
+        return None
 
 
 class SoftTimeLimit(Middleware):
@@ -46,7 +62,7 @@ class SoftTimeLimit(Middleware):
         if not seconds:
             return None
         if job.task.is_coroutine:
-            job.soft_limit = seconds
+            job.limits.append((seconds, SoftTimeLimitExceeded(seconds)))
             return None
         return _Limited(self.alarm, seconds)
 

@@ -50,12 +50,18 @@ class Pool(ABC):
 
     def work_on(self, job: Job, slot: Slot) -> Settlement:
         """Run the job in this slot, on the board from its beginning to its end."""
-        job.slot = slot
-        self.place.work()
-        slot.begin(job.delivery.loan, time.monotonic())
+        self._take(job, slot)
         settlement = self.pipeline.execute(job)
         slot.end()
         return settlement
+
+    def _take(self, job: Job, slot: Slot) -> None:
+        job.slot = slot
+        self.place.work()
+        slot.begin(job.delivery.loan, time.monotonic())
+
+    def run(self) -> None:
+        """Pools that need the process's main thread live in it here, until stopped."""
 
     @abstractmethod
     def stop(self) -> None:
