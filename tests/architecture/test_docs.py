@@ -115,3 +115,20 @@ def test_every_setting_that_is_said_to_have_an_effect_is_read_somewhere() -> Non
     unread = {name for name in used if not re.search(rf"\b{name}\b", code)}
 
     assert unread == PUT_TOGETHER | SINGLE
+
+
+TEST_ID = re.compile(r"(tests/[\w/]+\.py)::(test_\w+)")
+
+
+def test_every_test_that_the_proofs_name_exists() -> None:
+    page = (ROOT / "docs" / "proofs.md").read_text(encoding="utf-8")
+    named = set(TEST_ID.findall(page))
+
+    missing = {
+        f"{file}::{name}"
+        for file, name in named
+        if f"def {name}(" not in (ROOT / file).read_text(encoding="utf-8")
+    }
+
+    assert len(named) > 10
+    assert not missing

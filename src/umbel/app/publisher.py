@@ -140,24 +140,13 @@ class Publisher:
         ids = make_ids(len(calls))
         first = self._message(terms, ids[0], *calls[0], parent)
         messages, stencil = [first], Stencil(first)
-        own_root = first.headers["root_id"] == first.id
+        # All that a broker asks of a message that has been written: these, its queue and priority.
+        task = {"task": first.task}
         for task_id, (args, kwargs) in zip(ids[1:], calls[1:], strict=True):
             body = self._body(terms, args, kwargs)[0]
-            headers = first.headers.copy()
-            headers["id"] = task_id
-            if own_root:
-                headers["root_id"] = task_id
-            headers["argsrepr"] = shown = represent(args)
-            headers["kwargsrepr"] = named = represent(kwargs)
+            written = stencil.write(task_id, body, represent(args), represent(kwargs))
             messages.append(
-                replace(
-                    first,
-                    headers=headers,
-                    body=body,
-                    correlation_id=task_id,
-                    delivery_tag=task_id,
-                    written=stencil.write(task_id, body, shown, named),
-                )
+                replace(first, headers={**task, "id": task_id}, body=b"", written=written)
             )
         return messages
 

@@ -18,7 +18,7 @@ __all__ = ["DELIVERIES", "Message"]
 DELIVERIES = "x-delivery-count"
 
 
-class Message(msgspec.Struct, frozen=True, kw_only=True, eq=True, weakref=False):
+class Message(msgspec.Struct, frozen=True, kw_only=True, eq=True, weakref=False, gc=False):
     """One call on its way. Moments are seconds since the epoch, durations are seconds."""
 
     #: Protocol-2 headers, in wire order, the user's own headers among them.
