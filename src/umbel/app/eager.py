@@ -10,12 +10,14 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 from umbel import states
 from umbel.app.context import Context
 from umbel.app.options import checked_id
 from umbel.app.retrying import as_types, retry_automatically
+from umbel.coroutines import Runner
 from umbel.exceptions import Ignore, Reject, Retry
 from umbel.message.body import encode_body
 from umbel.message.failure import ErrorInfo, describe
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from umbel.app.task import Task
 
 __all__ = ["apply", "instead_of_sending"]
+
+_RUNNER = Runner()
 
 logger = logging.getLogger("umbel.app.eager")
 
@@ -134,6 +138,8 @@ def _run(task: Task[..., Any], request: Context) -> tuple[str, Any, str | None]:
         try:
             task.before_start(request.id or "", request.args, request.kwargs)
             value = task.callable()(*(request.args or ()), **(request.kwargs or {}))
+            if type(value) is CoroutineType:
+                value = _RUNNER.run(value)
         except Exception as error:  # noqa: BLE001 - a task may raise anything
             return _ended_badly(task, request, error)
         task.on_success(value, request.id or "", request.args, request.kwargs)

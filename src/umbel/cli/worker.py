@@ -12,12 +12,14 @@ import click
 
 from umbel import __version__
 from umbel.app.deployment import worker_values
+from umbel.cli.gevent_start import restart_patched
 from umbel.cli.main import Invocation
 from umbel.cli.numbers import Decimal, Whole
 from umbel.events.emitter import Emitter
-from umbel.worker.log import LogLines, set_up_logging
 from umbel.worker.board import Board
+from umbel.worker.log import LogLines, set_up_logging
 from umbel.worker.options import WorkerOptions
+from umbel.worker.pools import kinds
 from umbel.worker.worker import Worker
 
 __all__ = ["worker"]
@@ -29,7 +31,9 @@ LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", "FATAL")
 @click.command()
 @click.option("-n", "--hostname", metavar="NAME", help="The node's name; %h is the host.")
 @click.option("-c", "--concurrency", type=Whole(min=1), help="Processes; default: cores.")
-@click.option("-P", "--pool", metavar="POOL", help="prefork (default), threads, asyncio, gevent or solo.")
+@click.option(
+    "-P", "--pool", metavar="POOL", help="prefork (default), threads, asyncio, gevent or solo."
+)
 @click.option(
     "--processes",
     type=click.IntRange(min=1),
@@ -72,6 +76,8 @@ def worker(obj: Invocation, /, **flags: Any) -> int:
         hijack=conf.worker_hijack_root_logger,
     )
     options = _options(app, flags)
+    if kinds.find(options.pool).patched:
+        restart_patched(sys.argv)
     emitter = Emitter()
     LogLines(emitter).subscribe()
     node = Worker(options, emitter)

@@ -13,15 +13,14 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from types import FrameType
-from typing import Any
 
-__all__ = ["Alarm", "GreenletAlarm", "MainThreadAlarm", "ThreadAlarm"]
+__all__ = ["Alarm", "MainThreadAlarm", "ThreadAlarm"]
 
 
 class Alarm(ABC):
-    """One pending interruption for each thread, which arms and disarms its own."""
+    """Pending interruptions for each thread, which arms and disarms its own."""
 
-    def install(self) -> None:
+    def install(self) -> None:  # noqa: B027 - most need nothing
         """Get ready, in the main thread, before anything is armed."""
 
     @abstractmethod
@@ -34,7 +33,7 @@ class Alarm(ABC):
 
 
 class MainThreadAlarm(Alarm):
-    """For the main thread alone."""
+    """For the main thread alone, and one interruption at a time."""
 
     def __init__(self) -> None:
         self._change = threading.Condition()
@@ -86,12 +85,13 @@ class ThreadAlarm(Alarm):
     def __init__(self) -> None:
         self._change = threading.Condition()
         #: Thread -> monotonic moment, and what to raise then.
-        self._armed: dict[int, tuple[float, type[BaseException]]] = {}
+        self._armed: dict[int, list[tuple[float, type[BaseException]]]] = {}
         self._watching = False
 
     def arm(self, seconds: float, error: BaseException) -> None:
         with self._change:
-            self._armed[threading.get_ident()] = (time.monotonic() + seconds, type(error))
+            armed = self._armed.setdefault(threading.get_ident(), [])
+            armed.append((time.monotonic() + seconds, type(error)))
             if not self._watching:
                 self._watching = True
                 threading.Thread(target=self._watch, name="umbel-alarm", daemon=True).start()
@@ -100,18 +100,18 @@ class ThreadAlarm(Alarm):
     def disarm(self) -> None:
         thread = threading.get_ident()
         with self._change:
-            if self._armed.pop(thread, None) is None:
-                _raise_in(thread, None)  # what was on its way does not arrive any more
+            self._armed.pop(thread, None)
+            _raise_in(thread, None)  # what is on its way does not arrive any more
 
     def _watch(self) -> None:
         with self._change:
             while True:
                 now = time.monotonic()
-                for thread, (moment, kind) in list(self._armed.items()):
-                    if moment <= now:
-                        del self._armed[thread]
-                        _raise_in(thread, kind)
-                moments = [moment for moment, _ in self._armed.values()]
+                for thread, armed in self._armed.items():
+                    for one in [one for one in armed if one[0] <= now]:
+                        armed.remove(one)
+                        _raise_in(thread, one[1])
+                moments = [moment for armed in self._armed.values() for moment, _ in armed]
                 self._change.wait(min(moments) - now if moments else None)
 
 
@@ -119,20 +119,3 @@ def _raise_in(thread: int, kind: type[BaseException] | None) -> None:
     """``PyThreadState_SetAsyncExc``: between two bytecodes of that thread. None: take it back."""
     error = None if kind is None else ctypes.py_object(kind)
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), error)
-
-
-class GreenletAlarm(Alarm):
-    """For greenlets of gevent, which wakes the greenlet wherever it waits."""
-
-    def __init__(self) -> None:
-        self._timeouts: dict[int, Any] = {}
-
-    def arm(self, seconds: float, error: BaseException) -> None:
-        import gevent  # the pool that needs it has it
-
-        self._timeouts[threading.get_ident()] = gevent.Timeout.start_new(seconds, error)
-
-    def disarm(self) -> None:
-        timeout = self._timeouts.pop(threading.get_ident(), None)
-        if timeout is not None:
-            timeout.close()

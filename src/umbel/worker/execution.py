@@ -15,18 +15,18 @@ import logging
 import os
 import time
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, ExitStack
 from concurrent.futures import Executor
+from contextlib import AbstractContextManager, ExitStack
 from types import CoroutineType
 from typing import Any, NoReturn, Self
 
 from umbel import states
 from umbel.app.context import Context
 from umbel.brokers.base import Settlement, Verdict
+from umbel.coroutines import Runner, limited
 from umbel.exceptions import DecodeError, InvalidTaskError, Reject, WorkerTerminate
 from umbel.message.protocol import decode_body
 from umbel.message.tracebacks import one_line
-from umbel.worker.coroutines import Runner, limited
 from umbel.worker.job import Job, Outcome
 from umbel.worker.middleware.base import Middleware
 
@@ -39,12 +39,16 @@ class Pipeline:
     """The middlewares of a worker, sorted once into the steps in which they take part."""
 
     def __init__(
-        self, middlewares: Sequence[Middleware], node: str, accept: frozenset[str]
+        self,
+        middlewares: Sequence[Middleware],
+        node: str,
+        accept: frozenset[str],
+        runner: Runner | None = None,
     ) -> None:
         self.node = node
         self.accept = accept
         self._pid = os.getpid()
-        self._runner = Runner()
+        self._runner = runner or Runner()
         self._blocks = [m.blocks for m in middlewares if _overrides(m, "blocks")]
         self._admit = [m.admit for m in middlewares if _overrides(m, "admit")]
         self._around = [m.around for m in middlewares if _overrides(m, "around")]

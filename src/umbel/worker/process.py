@@ -25,7 +25,7 @@ from umbel.worker.middleware.handlers import Handlers
 from umbel.worker.middleware.report import Report
 from umbel.worker.middleware.result import Remember
 from umbel.worker.middleware.retry import RetryOutcome
-from umbel.worker.middleware.time_limit import HardTimeLimit, SoftTimeLimit
+from umbel.worker.middleware.time_limit import HardTimeLimit, TimeLimits
 from umbel.worker.middleware.tracking import Tracking
 from umbel.worker.options import WorkerOptions
 from umbel.worker.pools import kinds
@@ -44,7 +44,7 @@ class WorkerProcess:
         self.backend = options.open_backend()
         self.kind = kind = kinds.find(options.pool)
         self.alarm = kind.alarm()
-        pipeline = Pipeline(self._middlewares(), options.node, options.accept)
+        pipeline = Pipeline(self._middlewares(), options.node, options.accept, kind.runner())
         self.pool = kind.make(pipeline, control.place)
         self.loop = ConsumerLoop(
             broker=self.broker,
@@ -106,11 +106,9 @@ class WorkerProcess:
 
     def _middlewares(self) -> list[Middleware]:
         options = self.options
-        chain: list[Middleware] = [
-            HardTimeLimit(options.time_limit, kept=self.kind.ends_jobs or self.kind.alone),
-            Report(self.emitter),
-            Expiry(),
-        ]
+        chain: list[Middleware] = [Report(self.emitter), Expiry()]
+        if not self.kind.slots:
+            chain.insert(0, HardTimeLimit(options.time_limit))
         chain += [make() for make in options.middlewares]
         if self.backend is not None:
             chain.append(Tracking(self.backend, options.node, options.result_ttl))
@@ -128,7 +126,13 @@ class WorkerProcess:
                     extended=options.result_extended,
                 )
             )
-        chain += [RetryOutcome(), SoftTimeLimit(self.alarm, options.soft_time_limit)]
+        limits = TimeLimits(
+            self.alarm,
+            options.soft_time_limit,
+            options.time_limit,
+            keeps_hard=self.kind.slots,
+        )
+        chain += [RetryOutcome(), limits]
         return chain
 
 

@@ -19,7 +19,6 @@ from umbel.message.record import ResultRecord
 from umbel.worker.board import Board
 from umbel.worker.control import Control
 from umbel.worker.options import WorkerOptions
-from umbel.worker.middleware.time_limit import IMPOSSIBLE
 from umbel.worker.pools import kinds
 from umbel.worker.process import FROM_TERMINAL, WorkerProcess, behave_as_usual
 from umbel.worker.rescue import Rescuer
@@ -42,7 +41,7 @@ class Worker:
         self.emitter = emitter
         kind = kinds.find(options.pool)
         self.solo = kind.alone
-        self._check_limits(kind)
+        self._warn_of_limits(kind)
         self.board = Board(*kinds.shape(kind, options.concurrency, options.processes))
         self.broker = options.open_broker()
         if not self.solo and not self.broker.crosses_processes:
@@ -153,7 +152,6 @@ class Worker:
 
     def _run_solo(self) -> int:
         control = Control(self.board.places[0])
-        self._warn_of_limits()
         process: WorkerProcess | None = None
         try:
             self._listen(control)
@@ -188,25 +186,19 @@ class Worker:
             if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # nohup
                 signal.signal(number, stop)
 
-    def _check_limits(self, kind: kinds.PoolKind) -> None:
-        """A pool that cannot end a job is not started with tasks that demand it."""
-        if kind.ends_jobs or kind.alone:
-            return
-        options = self.options
-        if options.time_limit:
-            raise ImproperlyConfigured(IMPOSSIBLE.format(options.time_limit))
-        for name, task in sorted(options.tasks.items()):
-            if task.time_limit:
-                raise ImproperlyConfigured(f"{name}: {IMPOSSIBLE.format(task.time_limit)}")
-
-    def _warn_of_limits(self) -> None:
+    def _warn_of_limits(self, kind: kinds.PoolKind) -> None:
         limited = sorted(name for name, task in self.options.tasks.items() if task.time_limit)
-        if self.options.time_limit or limited:
-            logger.warning(
-                "The solo pool cannot enforce hard time limits (%s): there is no other process "
-                "that could end the task",
-                ", ".join(limited) or "time_limit",
-            )
+        if kind.ends_jobs or not (self.options.time_limit or limited):
+            return
+        what = "are not kept by this pool"
+        if kind.slots:
+            what = "only raise TimeLimitExceeded inside the task with this pool"
+        logger.warning(
+            "Hard time limits (%s) %s: it has no process of its own for each task, which could be "
+            "ended. Use -P prefork where that matters",
+            ", ".join(limited[:5]) or "time_limit",
+            what,
+        )
 
     def _report_rescue(self, delivery: Delivery, settlement: Settlement) -> None:
         message = delivery.message

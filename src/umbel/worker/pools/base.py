@@ -60,7 +60,7 @@ class Pool(ABC):
         self.place.work()
         slot.begin(job.delivery.loan, time.monotonic())
 
-    def run(self) -> None:
+    def run(self) -> None:  # noqa: B027 - most need none
         """Pools that need the process's main thread live in it here, until stopped."""
 
     @abstractmethod

@@ -25,7 +25,7 @@ __all__ = ["EventLoopPool"]
 
 class EventLoopPool(Pool):
     """``run`` is the main thread's life; ``submit``, ``withdraw`` and ``stop`` come from the
-    consumer's thread."""
+    consumer's thread. Plain functions need nothing of the event loop, also to begin and to end."""
 
     def __init__(self, pipeline: Pipeline, place: Place) -> None:
         self.pipeline = pipeline
@@ -33,6 +33,8 @@ class EventLoopPool(Pool):
         self.slots = len(place.slots)
         self._free = list(reversed(place.slots))
         self._waiting: deque[Job] = deque()
+        #: Held while a job and a slot are brought together.
+        self._lock = threading.Lock()
         #: When the running jobs began, the earliest first.
         self._began: dict[Slot, float] = {}
         self._working: set[asyncio.Task[None]] = set()
@@ -52,15 +54,12 @@ class EventLoopPool(Pool):
 
     def submit(self, job: Job) -> None:
         self._waiting.append(job)
-        self._loop.call_soon_threadsafe(self._begin)
+        self._begin()
 
     def withdraw(self) -> list[Job]:
-        jobs: list[Job] = []
-        while self._waiting:
-            try:
-                jobs.append(self._waiting.popleft())
-            except IndexError:  # its turn has just come
-                break
+        with self._lock:
+            jobs = list(self._waiting)
+            self._waiting.clear()
         return jobs
 
     def longest(self) -> float:
@@ -82,24 +81,35 @@ class EventLoopPool(Pool):
         self._threads.shutdown(wait=False)
 
     def _begin(self) -> None:
-        while self._free and self._waiting:
-            try:
-                job = self._waiting.popleft()
-            except IndexError:  # it has just been withdrawn
-                return
-            task = self._loop.create_task(self._work_on(job, self._free.pop()))
-            self._working.add(task)  # the event loop itself would forget it
-            task.add_done_callback(self._working.discard)
+        """Jobs that wait, in slots that are free. In any thread."""
+        while True:
+            with self._lock:
+                if not (self._free and self._waiting):
+                    return
+                job, slot = self._waiting.popleft(), self._free.pop()
+            self._began[slot] = time.monotonic()
+            if job.task.is_coroutine:
+                self._loop.call_soon_threadsafe(self._begin_coroutine, job, slot)
+            else:
+                self._threads.submit(self._work_in_thread, job, slot)
 
-    async def _work_on(self, job: Job, slot: Slot) -> None:
-        self._began[slot] = time.monotonic()
+    def _work_in_thread(self, job: Job, slot: Slot) -> None:
+        self._end_job(job, slot, self.work_on(job, slot))
+
+    def _begin_coroutine(self, job: Job, slot: Slot) -> None:
+        task = self._loop.create_task(self._work(job, slot))
+        self._working.add(task)  # the event loop itself would forget it
+        task.add_done_callback(self._working.discard)
+
+    async def _work(self, job: Job, slot: Slot) -> None:
         self._take(job, slot)
-        if job.task.is_coroutine:
-            settlement = await self.pipeline.execute_coroutine(job, self._threads)
-        else:
-            settlement = await self._loop.run_in_executor(self._threads, self.pipeline.execute, job)
+        settlement = await self.pipeline.execute_coroutine(job, self._threads)
         slot.end()
+        self._end_job(job, slot, settlement)
+
+    def _end_job(self, job: Job, slot: Slot, settlement: Settlement) -> None:
         del self._began[slot]
-        self._free.append(slot)
+        with self._lock:
+            self._free.append(slot)
         self._done(job, settlement)
         self._begin()

@@ -7,9 +7,10 @@ from typing import Final
 
 import msgspec
 
+from umbel.coroutines import Runner
 from umbel.exceptions import ImproperlyConfigured
 from umbel.spelling import nearest
-from umbel.worker.alarm import Alarm, GreenletAlarm, MainThreadAlarm, ThreadAlarm
+from umbel.worker.alarm import Alarm, MainThreadAlarm, ThreadAlarm
 from umbel.worker.board import Place
 from umbel.worker.execution import Pipeline
 from umbel.worker.pools.base import Pool
@@ -25,6 +26,8 @@ class PoolKind(msgspec.Struct, frozen=True, kw_only=True):
 
     make: Callable[[Pipeline, Place], Pool]
     alarm: Callable[[], Alarm]
+    #: Runs coroutines for jobs that run as functions do.
+    runner: Callable[[], Runner] = Runner
     #: ``-c N`` means slots in one process, not processes.
     slots: bool = False
     #: A job runs in the loop's own thread, and another thread looks after it.
@@ -39,12 +42,26 @@ class PoolKind(msgspec.Struct, frozen=True, kw_only=True):
     ends_jobs: bool = False
 
 
+def _greenlet_alarm() -> Alarm:
+    from umbel.worker.greenlets import GreenletAlarm  # gevent is an extra
+
+    return GreenletAlarm()
+
+
+def _greenlet_runner() -> Runner:
+    from umbel.worker.greenlets import GreenletRunner  # gevent is an extra
+
+    return GreenletRunner()
+
+
 KINDS: Final[dict[str, PoolKind]] = {
     "prefork": PoolKind(make=InlinePool, alarm=MainThreadAlarm, guarded=True, ends_jobs=True),
     "solo": PoolKind(make=InlinePool, alarm=MainThreadAlarm, alone=True),
     "asyncio": PoolKind(make=EventLoopPool, alarm=ThreadAlarm, slots=True, main_thread=True),
     # Patched by gevent, threads are greenlets.
-    "gevent": PoolKind(make=ThreadsPool, alarm=GreenletAlarm, slots=True, patched=True),
+    "gevent": PoolKind(
+        make=ThreadsPool, alarm=_greenlet_alarm, runner=_greenlet_runner, slots=True, patched=True
+    ),
     "threads": PoolKind(make=ThreadsPool, alarm=ThreadAlarm, slots=True),
 }
 #: Celery's other name.
@@ -56,7 +73,9 @@ def find(name: str) -> PoolKind:
     name = _ALIASES.get(name, name)
     if name not in KINDS:
         known = ", ".join(KINDS)
-        raise ImproperlyConfigured(f"there is no pool {name!r}{nearest(name, KINDS)}; known: {known}")
+        raise ImproperlyConfigured(
+            f"there is no pool {name!r}{nearest(name, KINDS)}; known: {known}"
+        )
     return KINDS[name]
 
 

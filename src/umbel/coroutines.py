@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Coroutine, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from typing import Any
-
 
 __all__ = ["Runner", "Steered"]
 
@@ -62,17 +62,34 @@ class Steered:
 
 
 class Runner:
-    """Runs coroutines in plain threads, each thread with an event loop that is kept for the next."""
+    """Runs coroutines from plain functions. Safe to share between threads."""
 
     def __init__(self) -> None:
         self._own = threading.local()
 
     def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
-        """Its value, in the context of the caller."""
+        """Its value, in the context of the caller. Each thread keeps its event loop for the next
+        one; where one is running already, the coroutine gets a thread."""
+        if _loop_runs():
+            return _in_thread(coroutine)
         runner = getattr(self._own, "runner", None)
         if runner is None:
             runner = self._own.runner = asyncio.Runner()
         return runner.run(coroutine, context=copy_context())
+
+
+def _loop_runs() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def _in_thread(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    context = copy_context()
+    with ThreadPoolExecutor(1, "umbel-coroutine") as thread:
+        return thread.submit(context.run, asyncio.run, coroutine).result()
 
 
 async def limited(
