@@ -1,7 +1,7 @@
 """What gevent does otherwise than threads. Imported where gevent is installed and has patched.
 
 An asyncio event loop takes a thread of the system to itself, and all greenlets share one: so the
-coroutines of ``async def`` tasks run beside each other on a loop in a thread of the system.
+coroutines of all ``async def`` tasks run on one loop.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ from contextvars import Context, copy_context
 from typing import Any
 
 import gevent
-from gevent import monkey
-from gevent.hub import Waiter
+from gevent.event import Event
 
 from umbel.coroutines import Runner
 from umbel.worker.alarm import Alarm
@@ -37,7 +36,8 @@ class GreenletAlarm(Alarm):
 
 
 class GreenletRunner(Runner):
-    """Starts its thread with the first coroutine."""
+    """One event loop in a greenlet of its own, begun with the first coroutine. While it runs, every
+    greenlet seems to be inside of it: a task that calls ``asyncio.run`` itself is refused."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -46,22 +46,17 @@ class GreenletRunner(Runner):
     def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         if self._loop is None:
             self._loop = asyncio.new_event_loop()
-            monkey.get_original("_thread", "start_new_thread")(self._loop.run_forever, ())
-        waiter = Waiter()
-        done = gevent.get_hub().loop.async_()
-        done.start(waiter.switch, None)  # before the coroutine can end
+            gevent.spawn(self._loop.run_forever)
+        ended = Event()
         begun: list[asyncio.Task[Any]] = []
-        self._loop.call_soon_threadsafe(_begin, coroutine, copy_context(), begun, done.send)
-        try:
-            waiter.get()
-        finally:
-            done.stop()
+        self._loop.call_soon_threadsafe(_begin, coroutine, copy_context(), begun, ended)
+        ended.wait()
         return begun[0].result()
 
 
 def _begin(
-    coroutine: Coroutine[Any, Any, Any], context: Context, begun: list[Any], tell: Any
+    coroutine: Coroutine[Any, Any, Any], context: Context, begun: list[Any], ended: Event
 ) -> None:
     task = asyncio.get_running_loop().create_task(coroutine, context=context)
     begun.append(task)
-    task.add_done_callback(lambda _task: tell())
+    task.add_done_callback(lambda _task: ended.set())
