@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 from umbel import states
+from umbel.app.announcing import began, ended, over
 from umbel.app.context import Context
 from umbel.app.options import checked_id
 from umbel.app.retrying import as_types, retry_automatically
@@ -74,7 +76,7 @@ def apply(
     while True:
         request = _request(task, args, kwargs, headers, options)
         request.update(id=task_id, root_id=options.get("root_id") or task_id, retries=retries)
-        state, value, traceback = _run(task, request)
+        state, value, traceback = _run_told(task, request)
         if state != states.RETRY or request.next_call is None:
             break
         args, kwargs, changes = request.next_call
@@ -130,6 +132,17 @@ def _request(
             "redelivered": False,
         },
     )
+
+
+def _run_told(task: Task[..., Any], request: Context) -> tuple[str, Any, str | None]:
+    """``_run``, and the signals that go with it."""
+    with task.requested(request):
+        began(task, request)
+        start = time.monotonic()
+        state, value, traceback = _run(task, request)
+        ended(task, request, state, value, time.monotonic() - start)
+        over(task, request, state, value)
+    return state, value, traceback
 
 
 def _run(task: Task[..., Any], request: Context) -> tuple[str, Any, str | None]:

@@ -7,13 +7,17 @@ Celery where its kind has a form for that (Redis: kombu's fanout channels and re
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-__all__ = ["Bus", "Listener", "Notice"]
+__all__ = ["BACKLOG", "Bus", "Listener", "Notice", "covering"]
+
+#: Notices that are kept for a listener that does not take them; the oldest are forgotten.
+BACKLOG = 100_000
 
 
 class Notice(msgspec.Struct, frozen=True):
@@ -78,3 +82,10 @@ class Bus(ABC):
     def send_to(self, mailbox: str, payload: Any, headers: Mapping[str, Any] | None = None) -> None:
         """Put a reply into a mailbox, if somebody has one of this name. ``OperationalError`` as for
         ``publish``."""
+
+
+def covering(topics: Sequence[str]) -> Callable[[str], bool]:
+    """Whether a topic is one of these, in which ``*`` stands for any text."""
+    patterns = (".*".join(map(re.escape, topic.split("*"))) for topic in topics)
+    match = re.compile("|".join(patterns), re.DOTALL).fullmatch
+    return lambda topic: match(topic) is not None

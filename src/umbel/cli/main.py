@@ -100,6 +100,11 @@ class Invocation:
         return bool(self.values.get("quiet"))
 
     @property
+    def color(self) -> bool | None:
+        """False: nothing is to have colours."""
+        return False if self.values.get("no_color") else None
+
+    @property
     def app(self) -> Any:
         """The app that -A names, or the one of the Django project that runs us."""
         if self._app is None:

@@ -25,8 +25,10 @@ from umbel.app.context import Context
 from umbel.brokers.base import Settlement, Verdict
 from umbel.coroutines import Runner, limited
 from umbel.exceptions import DecodeError, InvalidTaskError, Reject, WorkerTerminate
+from umbel.message.failure import ErrorInfo
 from umbel.message.protocol import decode_body
 from umbel.message.tracebacks import one_line
+from umbel.signals import task_internal_error
 from umbel.worker.job import Job, Outcome
 from umbel.worker.middleware.base import Middleware
 
@@ -54,6 +56,11 @@ class Pipeline:
         self._around = [m.around for m in middlewares if _overrides(m, "around")]
         self._settle = [m.settle for m in reversed(middlewares) if _overrides(m, "settle")]
 
+    def ask_first(self, middleware: Middleware) -> None:
+        """From now on ask this one, before the others, whether a job may start. For what most
+        workers never need."""
+        self._admit = [middleware.admit, *self._admit]
+
     def execute(self, job: Job) -> Settlement:
         """The whole life of a job. Never raises for anything that a task or message can do."""
         job.began = time.monotonic()
@@ -64,6 +71,7 @@ class Pipeline:
             raise
         except BaseException as error:
             logger.exception("Task %s could not be run", job.message.task)
+            _tell_of_internal_error(job, error)
             outcome = Outcome(states.FAILURE, error=error)
         if os.getpid() != self._pid:
             _leave_copy(job, outcome)
@@ -137,8 +145,9 @@ class Pipeline:
                 outcome = settle(job, outcome)
             except WorkerTerminate:
                 raise
-            except BaseException:
+            except BaseException as error:
                 logger.exception("The end of task %s could not be dealt with", job.message.task)
+                _tell_of_internal_error(job, error)
         return conclude(job, outcome)
 
 
@@ -152,6 +161,20 @@ def _leave_copy(job: Job, outcome: Outcome) -> NoReturn:
         logger.error("A copy of task %s failed", job.message.task, exc_info=error)
         code = 1
     os._exit(code & 0xFF)
+
+
+def _tell_of_internal_error(job: Job, error: BaseException) -> None:
+    if task_internal_error.receivers:
+        task_internal_error.send(
+            sender=job.task,
+            task_id=job.message.id,
+            args=job.args,
+            kwargs=job.kwargs,
+            request=getattr(job, "context", None),
+            exception=error,
+            traceback=error.__traceback__,
+            einfo=ErrorInfo.of(error),
+        )
 
 
 def _undecodable(error: Exception) -> Outcome:

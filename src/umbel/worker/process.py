@@ -11,12 +11,13 @@ from types import FrameType
 
 from umbel.brokers.base import Delivery
 from umbel.events.emitter import Emitter
+from umbel.signals import worker_process_shutdown
 from umbel.worker.batch import BatchSize
 from umbel.worker.consumer import ConsumerLoop
 from umbel.worker.control import Control
 from umbel.worker.execution import Pipeline
 from umbel.worker.guardian import Guardian
-from umbel.worker.log import name_log_lines
+from umbel.worker.log_setup import name_log_lines
 from umbel.worker.middleware.acknowledgement import EarlyAcknowledgement
 from umbel.worker.middleware.base import Middleware
 from umbel.worker.middleware.current_task import CurrentTask
@@ -25,11 +26,14 @@ from umbel.worker.middleware.handlers import Handlers
 from umbel.worker.middleware.report import Report
 from umbel.worker.middleware.result import Remember
 from umbel.worker.middleware.retry import RetryOutcome
+from umbel.worker.middleware.revocation import Revocation
+from umbel.worker.middleware.signals import signals
 from umbel.worker.middleware.time_limit import HardTimeLimit, TimeLimits
 from umbel.worker.middleware.tracking import Tracking
 from umbel.worker.options import WorkerOptions
 from umbel.worker.pools import kinds
 from umbel.worker.reception import Reception
+from umbel.worker.revoked import Revoked
 
 __all__ = ["FROM_TERMINAL", "WorkerProcess", "behave_as_usual", "run_child"]
 
@@ -45,18 +49,20 @@ class WorkerProcess:
         self.kind = kind = kinds.find(options.pool)
         self.alarm = kind.alarm()
         pipeline = Pipeline(self._middlewares(), options.node, options.accept, kind.runner())
+        revoked = Revoked(self.broker, lambda: pipeline.ask_first(Revocation(revoked)))
         self.pool = kind.make(pipeline, control.place)
         self.loop = ConsumerLoop(
             broker=self.broker,
             records=self.backend,
             queues=options.queues,
             consumer_id=f"{options.node}/{os.getpid()}/{uuid.uuid4().hex[:12]}",
-            reception=Reception(options.tasks, emitter),
+            reception=Reception(options.tasks, emitter, options.node, options.accept),
             pool=self.pool,
             # Where nothing is settled while a job runs, nothing is taken ahead.
             batch=BatchSize(self.pool.slots, 1 if kind.alone else options.prefetch),
             control=control,
             emitter=emitter,
+            revoked=revoked,
             max_jobs=options.max_jobs_per_child,
             watch=self._watch if kind.guarded else None,
         )
@@ -115,6 +121,7 @@ class WorkerProcess:
         chain += [
             EarlyAcknowledgement(self._acknowledge),
             CurrentTask(),
+            *signals(),
             Handlers(),
         ]
         if self.backend is not None:
@@ -158,9 +165,10 @@ def run_child(options: WorkerOptions, control: Control, emitter: Emitter) -> int
     for number in FROM_TERMINAL:
         signal.signal(number, _leave_to_the_supervisor)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    name_log_lines(f"Worker-{control.place.number}")
+    name_log_lines(f"Worker-{control.place.number}", control.place.number)
     os.register_at_fork(after_in_child=behave_as_usual)
     for started in options.process_started:
         started()
     WorkerProcess(options, control, emitter).run()
+    worker_process_shutdown.send(sender=options.node, pid=os.getpid(), exitcode=0)
     return 0

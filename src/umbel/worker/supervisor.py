@@ -3,6 +3,7 @@
     start -> children fork -> watch: restart the dead, end those past a hard time limit
     TERM or INT  -> warm stop: children finish what runs, settle and leave
     again, QUIT, or the drain timeout -> cold stop: children are killed, their work goes back
+    (with a soft shutdown, the first that asks for a cold stop gets a warm one, of bounded time)
 
 It never touches a message: what a dead child held is taken back by the steward.
 """
@@ -25,6 +26,7 @@ import msgspec
 
 from umbel.events.emitter import Emitter
 from umbel.events.types import ChildExited, ChildStarted, WorkerReady, WorkerStopped, WorkerStopping
+from umbel.signals import worker_before_create_process
 from umbel.waker import Waker, readable
 from umbel.worker.bell import Bell
 from umbel.worker.board import Board, Place
@@ -33,6 +35,8 @@ from umbel.worker.options import WorkerOptions
 from umbel.worker.process import run_child
 from umbel.worker.rescue import Cause, Death
 from umbel.worker.services.steward import Steward
+from umbel.worker.shutdown import term_is_quit
+from umbel.worker.stacks import stacks
 
 __all__ = ["Supervisor"]
 
@@ -83,9 +87,14 @@ class Supervisor:
         self._free: list[tuple[Place, float, int]] = [(place, 0.0, 0) for place in board.places]
         self._waker = Waker()
         self._term = 0
-        self._quit = False
+        self._quit = 0
+        self._draining = False
+        #: Whether a soft shutdown stands before the cold one; None: nobody asked for that yet.
+        self._soft: bool | None = None
         self._kill_at = float("inf")
         self._killed = False
+        #: Stacks that somebody asked for.
+        self._stacks = ""
         #: Moments of the last crashes.
         self._crashes: deque[float] = deque(maxlen=CRASHES)
 
@@ -108,7 +117,7 @@ class Supervisor:
     @property
     def stopping(self) -> bool:
         """Whether it was told to stop."""
-        return self._term > 0 or self._quit
+        return self._term > 0 or self._quit > 0
 
     # Signals --------------------------------------------------------------------------------------
 
@@ -121,27 +130,52 @@ class Supervisor:
             self._waker.set()
 
         def leave(_signum: int, _frame: FrameType | None) -> None:
-            self._quit = True
+            self._quit += 1
+            self._waker.set()
+
+        def show(_signum: int, _frame: FrameType | None) -> None:
+            self._stacks = stacks()  # here, for the main thread will have gone on when it logs
             self._waker.set()
 
         signal.signal(signal.SIGCHLD, wake)
-        signal.signal(signal.SIGTERM, term)
+        signal.signal(signal.SIGUSR1, show)
+        signal.signal(signal.SIGTERM, leave if term_is_quit() else term)
         signal.signal(signal.SIGINT, term)
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup
             signal.signal(signal.SIGHUP, term)
         signal.signal(signal.SIGQUIT, leave)
 
     def _obey_signals(self) -> None:
-        if self._quit or self._term > 1 or time.monotonic() >= self._kill_at:
+        if self._stacks:
+            said, self._stacks = self._stacks, ""
+            logger.warning("Threads of the supervisor:\n%s", said)
+        if self._is_to_be_cold() or time.monotonic() >= self._kill_at:
             if not self._killed:
                 self._killed = True
                 self.emitter.emit(WorkerStopping(node=self.options.node, warm=False))
             self._kill_all(Cause.STOPPED)
-        elif self._term == 1 and self._kill_at == float("inf"):
-            self._kill_at = time.monotonic() + self.options.drain_timeout
+        elif self.stopping and not self._draining:
+            self._draining = True
+            if not self._soft:
+                self._kill_at = time.monotonic() + self.options.drain_timeout
             self.emitter.emit(WorkerStopping(node=self.options.node, warm=True))
             for child in self.children.values():
                 self._tell_to_drain(child)
+
+    def _is_to_be_cold(self) -> bool:
+        """Whether what runs is to be given back at once."""
+        told = self._quit + max(0, self._term - 1)
+        if told and self._soft is None:
+            options = self.options
+            busy = any(child.place.running for child in self.children.values())
+            self._soft = options.soft_timeout > 0 and (busy or options.soft_when_idle)
+            if self._soft:
+                self._kill_at = min(self._kill_at, time.monotonic() + options.soft_timeout)
+                logger.warning(
+                    "Soft shutdown: what still runs in %g s goes back to its queue",
+                    options.soft_timeout,
+                )
+        return told > (1 if self._soft else 0)
 
     def _tell_to_drain(self, child: Child) -> None:
         try:
@@ -177,6 +211,7 @@ class Supervisor:
         # may be hanging and time limits must go on.
         if not self.steward.quiet.acquire(blocking=False):
             return False
+        worker_before_create_process.send(sender=self)
         place.clear()
         ends: tuple[int, ...] = ()
         try:

@@ -16,14 +16,19 @@ from umbel.events.emitter import Emitter
 from umbel.events.types import MessageRescued, WorkerReady, WorkerStopped, WorkerStopping
 from umbel.exceptions import ImproperlyConfigured, OperationalError, WorkerTerminate
 from umbel.message.record import ResultRecord
+from umbel.signals import worker_init
+from umbel.worker.announcements import Announcements
 from umbel.worker.board import Board
 from umbel.worker.control import Control
 from umbel.worker.options import WorkerOptions
 from umbel.worker.pools import kinds
+from umbel.worker.private import empty_queues
 from umbel.worker.process import FROM_TERMINAL, WorkerProcess, behave_as_usual
 from umbel.worker.rescue import Rescuer
 from umbel.worker.services.health import Health
 from umbel.worker.services.steward import Steward
+from umbel.worker.shutdown import quit_after, term_is_quit
+from umbel.worker.stacks import answer_with_stacks
 from umbel.worker.supervisor import Supervisor
 
 __all__ = ["Worker"]
@@ -71,6 +76,8 @@ class Worker:
         address = options.health_address
         self.health = Health(address, self.ready) if address else None
         self._stops = 0
+        #: How many of these signals mean that work is to be given back.
+        self._quits = 0
         #: Nothing is being worked on any more: signals cannot make it faster.
         self._leaving = False
         if self.health is not None:
@@ -78,16 +85,26 @@ class Worker:
 
     def run(self) -> int:
         """Work until a signal says stop; the exit code."""
+        Announcements(self).subscribe(self.emitter)
+        worker_init.send(sender=self)
         if not (self.wait_for_broker() and self._try_backend()):
             return 1
         if self.health is not None:
             self.health.start()
+        answer_with_stacks()
         self.steward.start()
         try:
             return self._run_solo() if self.solo else self.supervisor.run()
         finally:
             if self.health is not None:
                 self.health.stop()
+            if self.options.private_queues:
+                self._leave_private_queues()
+
+    @property
+    def hostname(self) -> str:
+        """The node's name."""
+        return self.options.node
 
     def ready(self) -> bool:
         """Whether the broker answers and a process takes messages."""
@@ -121,9 +138,12 @@ class Worker:
         consumer = self.broker.consume(options.queues, name, self.steward.records)
         try:
             consumer.exchange([], 0)
+            self.broker.declare(options.bindings)
         finally:
             with contextlib.suppress(OperationalError):
                 consumer.close()
+        if options.private_queues:
+            empty_queues(self.broker, options.private_queues, options.heartbeat_limit)
 
     def _try_backend(self) -> bool:
         """Say at once what a worker would otherwise say at the end of its first task; False when
@@ -143,6 +163,12 @@ class Worker:
                 "%s. Tasks will wait for it with their results.", _line(error)
             )
         return True
+
+    def _leave_private_queues(self) -> None:
+        """What was broadcast to this node and has not begun is nobody's any more."""
+        limit = self.options.heartbeat_limit
+        with contextlib.suppress(OperationalError):
+            empty_queues(self.broker, self.options.private_queues, limit)
 
     def _ignores_results(self) -> bool:
         return all(task.ignore_result for task in self.options.tasks.values())
@@ -178,9 +204,15 @@ class Worker:
             self._stops += 1
             # Always: a task that swallows what is raised here is the last one all the same.
             control.drain()
-            if (self._stops > 1 or signum == signal.SIGQUIT) and not self._leaving:
-                raise WorkerTerminate(1)
+            self._quits += signum in cold
+            told = self._quits + max(0, self._stops - self._quits - 1)
+            if told and not self._leaving:
+                if told > (1 if soft > 0 else 0):
+                    raise WorkerTerminate(1)
+                quit_after(soft)
 
+        soft = self.options.soft_timeout
+        cold = {signal.SIGQUIT} | ({signal.SIGTERM} if term_is_quit() else set())
         os.register_at_fork(after_in_child=behave_as_usual)
         for number in FROM_TERMINAL:
             if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # nohup
