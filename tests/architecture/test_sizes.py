@@ -32,6 +32,7 @@ LAZY_IMPORTS: dict[tuple[str, str], str] = {
     ("drivers/kinds.py", "importlib.metadata"): "12 ms, and only a scheme of others needs it",
     ("drivers/redis/sockets.py", "ssl"): "8 ms at every start, and few use TLS",
     ("message/serializers.py", "yaml"): "PyYAML is an optional package",
+    ("worker/pools/kinds.py", "umbel.worker.greenlets"): "gevent is an optional package",
 }
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef

@@ -36,10 +36,6 @@ def worker_values(
     """Keyword arguments for ``WorkerOptions``; arguments given here win over settings."""
     conf = app.conf
     pool = str(pool or conf.worker_pool)
-    if pool not in ("prefork", "processes", "solo"):
-        raise ImproperlyConfigured(
-            f"worker_pool is {pool!r}: this version has 'prefork' and 'solo'"
-        )
     if conf.worker_heartbeat_limit <= conf.worker_heartbeat_interval:
         raise ImproperlyConfigured(
             f"worker_heartbeat_limit is {conf.worker_heartbeat_limit:g}, which has to be more than "
@@ -57,8 +53,8 @@ def worker_values(
         "result_serializer": conf.result_serializer,
         "result_ttl": conf.result_expires or None,
         "result_extended": conf.result_extended,
-        "pool": "solo" if pool == "solo" else "prefork",
-        "concurrency": 1 if pool == "solo" else concurrency or conf.worker_concurrency or _cores(),
+        "pool": pool,
+        "concurrency": concurrency or conf.worker_concurrency or _cores(),
         "prefetch": conf.worker_prefetch_multiplier or None,
         "time_limit": conf.task_time_limit,
         "soft_time_limit": conf.task_soft_time_limit,

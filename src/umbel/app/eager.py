@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 from umbel import states
@@ -18,6 +19,7 @@ from umbel.app.announcing import began, ended, over
 from umbel.app.context import Context
 from umbel.app.options import checked_id
 from umbel.app.retrying import as_types, retry_automatically
+from umbel.coroutines import Runner
 from umbel.exceptions import Ignore, Reject, Retry
 from umbel.message.body import encode_body
 from umbel.message.failure import ErrorInfo, describe
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from umbel.app.task import Task
 
 __all__ = ["apply", "instead_of_sending"]
+
+_RUNNER = Runner()
 
 logger = logging.getLogger("umbel.app.eager")
 
@@ -147,6 +151,8 @@ def _run(task: Task[..., Any], request: Context) -> tuple[str, Any, str | None]:
         try:
             task.before_start(request.id or "", request.args, request.kwargs)
             value = task.callable()(*(request.args or ()), **(request.kwargs or {}))
+            if type(value) is CoroutineType:
+                value = _RUNNER.run(value)
         except Exception as error:  # noqa: BLE001 - a task may raise anything
             return _ended_badly(task, request, error)
         task.on_success(value, request.id or "", request.args, request.kwargs)

@@ -8,6 +8,7 @@ a function ``declaration.py``.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, Unpack
 
@@ -236,6 +237,11 @@ class Task(AsyncCalls[P, R]):
     def callable(self) -> Callable[..., Any]:
         """What a worker calls: the task where a subclass overrides ``__call__``, else the function."""
         return self if type(self).__call__ is not Task.__call__ else self.run
+
+    @property
+    def is_coroutine(self) -> bool:
+        """Whether its function is an ``async def``."""
+        return inspect.iscoroutinefunction(self.run)
 
     def overrides(self, method: str) -> bool:
         """Whether the class or somebody at run time replaced this method of ``Task``."""

@@ -12,14 +12,17 @@ import click
 
 from umbel import __version__
 from umbel.app.deployment import node_name, worker_values
+from umbel.cli.gevent_start import restart_patched
 from umbel.cli.launch import Launch, launch_options, writes_json
 from umbel.cli.main import Invocation
 from umbel.cli.numbers import Decimal, Whole
 from umbel.cli.program import Program
 from umbel.cli.reload import run_reloading
 from umbel.events.emitter import Emitter
+from umbel.worker.board import Board
 from umbel.worker.log import LogLines
 from umbel.worker.options import WorkerOptions
+from umbel.worker.pools import kinds
 from umbel.worker.worker import Worker
 
 __all__ = ["worker"]
@@ -30,7 +33,15 @@ POSITIVE = Decimal(min=0, min_open=True)
 @click.command()
 @click.option("-n", "--hostname", metavar="NAME", help="The node's name; %h is the host.")
 @click.option("-c", "--concurrency", type=Whole(min=1), help="Processes; default: cores.")
-@click.option("-P", "--pool", metavar="POOL", help="prefork (default) or solo.")
+@click.option(
+    "-P", "--pool", metavar="POOL", help="prefork (default), threads, asyncio, gevent or solo."
+)
+@click.option(
+    "--processes",
+    type=click.IntRange(min=1),
+    metavar="M",
+    help="So many times the processes that the pool has by itself.",
+)
 @click.option("-Q", "--queues", metavar="A,B", help="Take messages of these queues only.")
 @click.option("-X", "--exclude-queues", metavar="A,B", help="Take none of these queues.")
 @click.option("--health", metavar="ADDRESS", help="Answer probes here: host:port or a socket path.")
@@ -61,6 +72,8 @@ def worker(obj: Invocation, /, **flags: Any) -> int:
     program = Program(app, node_name(flags["hostname"]), flags)
     program.begin()
     options = _options(app, flags)
+    if kinds.find(options.pool).patched:
+        restart_patched(sys.argv)
     with launch.process(app.conf, options.node, color=obj.color):
         emitter = Emitter()
         LogLines(emitter).subscribe()
@@ -112,7 +125,7 @@ def banner(app: Any, options: WorkerOptions, node: Worker) -> str:
         f"  app:      {app.main or '(none)'}",
         f"  broker:   {app.broker.display_url}",
         f"  results:  {backend.display_url if backend is not None else 'disabled'}",
-        f"  pool:     {options.pool}, {_processes(options.concurrency)}",
+        f"  pool:     {options.pool}, {_size(node.board)}",
         f"  queues:   {', '.join(options.queues)}",
     ]
     if node.health is not None:
@@ -123,5 +136,7 @@ def banner(app: Any, options: WorkerOptions, node: Worker) -> str:
     return "\n".join(lines)
 
 
-def _processes(count: int) -> str:
-    return "1 process" if count == 1 else f"{count} processes"
+def _size(board: Board) -> str:
+    count, slots = len(board.places), board.slots_each
+    processes = "1 process" if count == 1 else f"{count} processes"
+    return processes if slots == 1 else f"{processes}, {slots} slots in each"

@@ -292,7 +292,6 @@ class ConsumerLoop:
         try:
             while self.aftermath.settle_next():
                 self._finished += 1
-                self.control.slot.acknowledge("")
         except OperationalError as error:
             self._late_outage.lost(error)
             return False
@@ -304,7 +303,10 @@ class ConsumerLoop:
     def _done(self, job: Job, settlement: Settlement) -> None:
         self.batch.observe(job.runtime)
         self._ran += 1
-        (self.aftermath.add if job.acknowledged else self._ended.append)(settlement)
+        if job.acknowledged:
+            self.aftermath.add(job.slot, settlement)
+        else:
+            self._ended.append(settlement)
         if self._wake_at and self._pending() >= self._wake_at:
             self._wake_at = 0
             self.waker.set()

@@ -30,7 +30,9 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     result_ttl: float | None = 86400.0
     result_extended: bool = False
     pool: str = "prefork"
+    #: Processes, or slots in each process, as the pool has it; and what multiplies the processes.
     concurrency: int = 1
+    processes: int = 1
     #: Messages kept at hand for each slot; None: adaptive.
     prefetch: int | None = None
     time_limit: float | None = None

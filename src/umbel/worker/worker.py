@@ -22,6 +22,7 @@ from umbel.worker.announcements import Announcements, tell_of_lost
 from umbel.worker.board import Board
 from umbel.worker.control import Control
 from umbel.worker.options import WorkerOptions
+from umbel.worker.pools import kinds
 from umbel.worker.private import empty_queues
 from umbel.worker.process import FROM_TERMINAL, WorkerProcess, behave_as_usual
 from umbel.worker.rescue import Rescuer
@@ -44,8 +45,10 @@ class Worker:
     def __init__(self, options: WorkerOptions, emitter: Emitter) -> None:
         self.options = options
         self.emitter = emitter
-        self.solo = options.pool == "solo"
-        self.board = Board(1 if self.solo else options.concurrency)
+        kind = kinds.find(options.pool)
+        self.solo = kind.alone
+        self._warn_of_limits(kind)
+        self.board = Board(*kinds.shape(kind, options.concurrency, options.processes))
         self.broker = options.open_broker()
         if not self.solo and not self.broker.crosses_processes:
             raise ImproperlyConfigured(
@@ -108,7 +111,7 @@ class Worker:
     def ready(self) -> bool:
         """Whether the broker answers and a process takes messages."""
         stopping = self._stops > 0 or self.supervisor.stopping
-        ready = any(slot.ready for slot in self.board.slots)
+        ready = any(place.ready for place in self.board.places)
         return self.steward.connected and ready and not stopping
 
     def wait_for_broker(self) -> bool:
@@ -173,17 +176,16 @@ class Worker:
         return all(task.ignore_result for task in self.options.tasks.values())
 
     def _living(self) -> list[str]:
-        return [slot.consumer_id for slot in self.board.slots]
+        return [place.consumer_id for place in self.board.places]
 
     def _run_solo(self) -> int:
-        control = Control(self.board.slots[0])
-        self._warn_of_limits()
+        control = Control(self.board.places[0])
         process: WorkerProcess | None = None
         try:
             self._listen(control)
             for started in self.options.process_started:
                 started()
-            process = WorkerProcess(self.options, self.board.slots[0], control, self.emitter)
+            process = WorkerProcess(self.options, control, self.emitter)
             self.emitter.emit(WorkerReady(node=self.options.node))
             process.run()
             self._leaving = True
@@ -218,14 +220,19 @@ class Worker:
             if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # nohup
                 signal.signal(number, stop)
 
-    def _warn_of_limits(self) -> None:
+    def _warn_of_limits(self, kind: kinds.PoolKind) -> None:
         limited = sorted(name for name, task in self.options.tasks.items() if task.time_limit)
-        if self.options.time_limit or limited:
-            logger.warning(
-                "The solo pool cannot enforce hard time limits (%s): there is no other process "
-                "that could end the task",
-                ", ".join(limited) or "time_limit",
-            )
+        if kind.ends_jobs or not (self.options.time_limit or limited):
+            return
+        what = "are not kept by this pool"
+        if kind.slots:
+            what = "only raise TimeLimitExceeded inside the task with this pool"
+        logger.warning(
+            "Hard time limits (%s) %s: it has no process of its own for each task, which could be "
+            "ended. Use -P prefork where that matters",
+            ", ".join(limited[:5]) or "time_limit",
+            what,
+        )
 
     def _report_rescue(self, delivery: Delivery, settlement: Settlement) -> None:
         message = delivery.message

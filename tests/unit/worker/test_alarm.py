@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from umbel.worker.alarm import Alarm
+from umbel.worker.alarm import MainThreadAlarm
 
 
 class Interrupted(Exception):
@@ -15,7 +15,7 @@ class Interrupted(Exception):
 @pytest.fixture
 def alarm():
     before = signal.getsignal(signal.SIGUSR1)
-    alarm = Alarm()
+    alarm = MainThreadAlarm()
     alarm.install()
     yield alarm
     alarm.disarm()

@@ -70,9 +70,9 @@ def clean_logging():
 
 
 def process_of(app):
-    slot = Board(1).slots[0]
+    place = Board(1).places[0]
     options = WorkerOptions(**worker_values(app, pool="solo"))
-    return WorkerProcess(options, slot, Control(slot), Emitter())
+    return WorkerProcess(options, Control(place), Emitter())
 
 
 def take(app, consumer):
