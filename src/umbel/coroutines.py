@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from typing import Any
 
-__all__ = ["Runner", "Steered"]
+__all__ = ["Runner", "Steered", "limited", "run_once"]
 
 
 class Steered:
@@ -76,6 +76,11 @@ class Runner:
         if runner is None:
             runner = self._own.runner = asyncio.Runner()
         return runner.run(coroutine, context=copy_context())
+
+
+def run_once(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """Its value; nothing is kept. Where an event loop is running already, it gets a thread."""
+    return _in_thread(coroutine) if _loop_runs() else asyncio.run(coroutine)
 
 
 def _loop_runs() -> bool:

@@ -19,7 +19,6 @@ from umbel.app.announcing import began, ended, over
 from umbel.app.context import Context
 from umbel.app.options import checked_id
 from umbel.app.retrying import as_types, retry_automatically
-from umbel.coroutines import Runner
 from umbel.exceptions import Ignore, Reject, Retry
 from umbel.message.body import encode_body
 from umbel.message.failure import ErrorInfo, describe
@@ -32,8 +31,6 @@ if TYPE_CHECKING:
     from umbel.app.task import Task
 
 __all__ = ["apply", "instead_of_sending"]
-
-_RUNNER = Runner()
 
 logger = logging.getLogger("umbel.app.eager")
 
@@ -152,7 +149,7 @@ def _run(task: Task[..., Any], request: Context) -> tuple[str, Any, str | None]:
             task.before_start(request.id or "", request.args, request.kwargs)
             value = task.callable()(*(request.args or ()), **(request.kwargs or {}))
             if type(value) is CoroutineType:
-                value = _RUNNER.run(value)
+                value = _awaited(value)
         except Exception as error:  # noqa: BLE001 - a task may raise anything
             return _ended_badly(task, request, error)
         task.on_success(value, request.id or "", request.args, request.kwargs)
@@ -203,3 +200,9 @@ def _remember(
             ttl=task.app.conf.result_expires or None,
         )
     )
+
+
+def _awaited(coroutine: CoroutineType[Any, Any, Any]) -> Any:
+    from umbel.coroutines import run_once  # with asyncio
+
+    return run_once(coroutine)
