@@ -19,6 +19,7 @@ __all__ = [
     "Exchange",
     "Queue",
     "declared",
+    "kind_of",
     "name_of",
     "worker_direct",
 ]
@@ -193,7 +194,7 @@ def _queue(name: Any, details: Any) -> DeclaredQueue:
     else:
         key, name = details.routing_key, details.name
     exchange = given("exchange")
-    kind = _kind(given("exchange_type") or getattr(exchange, "type", None), name)
+    kind = kind_of(given("exchange_type") or getattr(exchange, "type", None), name)
     alias = given("alias") or ""
     broadcast = any(each.__name__ == "Broadcast" for each in type(details).__mro__)
     if broadcast:
@@ -226,14 +227,15 @@ def _binding(binding: Any, queue: str) -> Bound:
     if not exchange:
         raise ImproperlyConfigured(f"task_queues: a binding of {queue!r} names no exchange")
     return Bound(
-        name_of(exchange), _kind(kind or getattr(exchange, "type", None), queue), key or ""
+        name_of(exchange), kind_of(kind or getattr(exchange, "type", None), queue), key or ""
     )
 
 
-def _kind(kind: Any, queue: Any) -> str:
+def kind_of(kind: Any, queue: Any) -> str:
+    """The type of an exchange, which has to be one that there is."""
     if kind and kind not in _KINDS:
         raise ImproperlyConfigured(
-            f"task_queues: the exchange of {name_of(queue)!r} is of type {kind!r}; there are "
+            f"The exchange of queue {name_of(queue)!r} is of type {kind!r}; there are "
             f"{', '.join(_KINDS)}"
         )
     return str(kind or "direct")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from umbel.app.option_kinds import check_task_values
 from umbel.app.options import CALL_OPTIONS, check_names
-from umbel.app.queues import DeclaredQueue, Queue, declared, name_of
+from umbel.app.queues import DeclaredQueue, Queue, declared, kind_of, name_of
 from umbel.brokers.base import Binding
 from umbel.exceptions import ImproperlyConfigured, QueueNotFound
 from umbel.spelling import nearest
@@ -83,7 +83,10 @@ class Router:
                     default,
                 )
             self.queues[default] = DeclaredQueue(
-                default, exchange or default, exchange_type, routing_key or default
+                default,
+                exchange or default,
+                kind_of(exchange_type, default),
+                routing_key or default,
             )
         self.aliases = {queue.alias: queue.name for queue in self.queues.values() if queue.alias}
         #: Queues that each node has one of its own of.

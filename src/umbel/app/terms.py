@@ -156,6 +156,8 @@ class Conditions:
         queue = None
         if "queue" in said or ("exchange" in said and "routing_key" in said):
             queue = self._destination(said).queue
+            if queue in self.router.broadcasts:
+                raise ValueError(f"{name}: a retry goes to one queue, but {queue!r} is a broadcast")
         return RetryTerms(
             headers={**headers, **self._own_headers(name, said)},
             due=due,

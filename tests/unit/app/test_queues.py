@@ -10,6 +10,7 @@ from umbel import Broadcast, Exchange, Queue, Umbel
 from umbel.app.deployment import worker_values
 from umbel.app.queues import DeclaredQueue, declared, worker_direct
 from umbel.app.routing import Router
+from umbel.app.terms import Conditions
 from umbel.brokers.base import Binding
 from umbel.brokers.private import private_queue
 from umbel.exceptions import ImproperlyConfigured, QueueNotFound
@@ -69,8 +70,18 @@ def test_foreign_objects_are_read_by_their_attributes():
 
 
 def test_a_kind_of_exchange_that_does_not_exist_is_refused():
-    with pytest.raises(ImproperlyConfigured, match="exchange of 'a' is of type 'headers'"):
+    with pytest.raises(ImproperlyConfigured, match="queue 'a' is of type 'headers'"):
         declared([Queue("a", Exchange("x", type="headers"))])
+    with pytest.raises(ImproperlyConfigured, match="queue 'celery' is of type 'topics'"):
+        Router(routes=None, queues=None, exchange_type="topics")
+
+
+def test_a_retry_cannot_be_broadcast(make_app):
+    app = make_app(task_queues=[Broadcast("news")])
+    conditions = Conditions(app.conf, app.router, strict=True)
+
+    with pytest.raises(ValueError, match="x: a retry goes to one queue, but 'news' is a broadcast"):
+        conditions.retry_terms("x", {"queue": "news", "retries": 1})
 
 
 def test_a_binding_without_an_exchange_is_refused():
