@@ -81,8 +81,8 @@ class Umbel(AppSignals, AppQueues, AsyncSending):
         self.tasks = TaskRegistry(self.import_modules, strict=self.strict)
         self.loader = Loader(self)
         self.publisher = Publisher(self)
-        #: Makers of additional middlewares, and what each worker process calls first; for integrations.
         self.amqp = Amqp(self)
+        #: Makers of additional middlewares, and what each worker process calls first; for integrations.
         self.middlewares: list[Callable[[], Any]] = []
         self.process_started: list[Callable[[], None]] = []
         self._stores = Stores(self)
