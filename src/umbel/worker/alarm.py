@@ -98,6 +98,13 @@ class ThreadAlarm(Alarm):
             self._change.notify()
 
     def disarm(self) -> None:
+        try:
+            self._forget()
+        except BaseException:  # it came in the middle of this
+            self._forget()
+            raise
+
+    def _forget(self) -> None:
         thread = threading.get_ident()
         with self._change:
             self._armed.pop(thread, None)
