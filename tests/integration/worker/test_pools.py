@@ -112,11 +112,11 @@ def test_a_worker_that_is_told_to_stop_finishes_what_runs_and_gives_the_rest_bac
 
 def test_a_process_that_is_killed_gives_every_running_job_back(work):
     app, node, deployment = work(slots=5)
-    jobs = [app.send_task("work", args=(number, 1.0)) for number in range(5)]
+    jobs = [app.send_task("work", args=(number, 3.0)) for number in range(5)]
     await_true(lambda: len(deployment.runs.count("start")) == 5, 10)
     os.kill(node.children()[0], signal.SIGKILL)
 
-    assert [job.get(timeout=15) for job in jobs] == list(range(5))
+    assert [job.get(timeout=20) for job in jobs] == list(range(5))
     assert all(count == 2 for count in deployment.runs.count("start").values())
 
 
