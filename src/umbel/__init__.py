@@ -8,7 +8,9 @@ app/          →    message/    →    brokers/    →    worker/     →    ba
 
 from umbel.app.app import Umbel
 from umbel.app.lenient import Celery
+from umbel.app.logger import get_task_logger
 from umbel.app.proxies import current_app, current_task
+from umbel.app.queues import Broadcast, Exchange, Queue
 from umbel.app.shared import shared_task
 from umbel.app.task import Task
 from umbel.current import set_default_factory
@@ -17,12 +19,16 @@ from umbel.result.async_result import AsyncResult
 
 __all__ = [
     "AsyncResult",
+    "Broadcast",
     "Celery",
+    "Exchange",
+    "Queue",
     "Task",
     "Umbel",
     "__version__",
     "current_app",
     "current_task",
+    "get_task_logger",
     "shared_task",
     "uuid",
 ]

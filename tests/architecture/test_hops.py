@@ -103,7 +103,7 @@ class Nowhere(Broker):
     def publish(self, messages: Any, timeout: float | None = None) -> None:
         """Gone."""
 
-    consume = beat = silent = adopt = joins = attended = None  # type: ignore[assignment]
+    bus = consume = beat = silent = adopt = joins = attended = revoke = revoked = None  # type: ignore[assignment]
 
     def close(self) -> None:
         """Nothing to close."""

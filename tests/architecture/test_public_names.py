@@ -11,12 +11,16 @@ import umbel
 #: The contract with users. Taking a name out breaks them; putting one in is a promise.
 PUBLIC_NAMES: tuple[str, ...] = (
     "AsyncResult",
+    "Broadcast",
     "Celery",
+    "Exchange",
+    "Queue",
     "Task",
     "Umbel",
     "__version__",
     "current_app",
     "current_task",
+    "get_task_logger",
     "shared_task",
     "uuid",
 )

@@ -20,11 +20,20 @@ EMPTY_NAMES = {"utils", "util", "common", "helpers", "helper", "misc"}
 #: Imports inside functions that are wanted, also those that go through ``import_module`` with a fixed
 #: name: (module, imported) -> why it cannot stand at the top.
 LAZY_IMPORTS: dict[tuple[str, str], str] = {
+    ("app/eager.py", "umbel.coroutines"): "asyncio takes 20 ms, and few run coroutines eagerly",
+    ("backends/base.py", "umbel.offload"): "asyncio is of use to callers inside an event loop only",
+    ("backends/memory.py", "asyncio"): "as above",
+    ("backends/redis.py", "umbel.backends.redis_waits"): "as above",
+    ("backends/sql.py", "umbel.backends.sql_watcher"): "as above",
+    ("brokers/base.py", "umbel.offload"): "as above",
+    ("brokers/redis/broker.py", "umbel.brokers.redis.async_sending"): "as above",
     ("cli/main.py", "umbel.app.discovery"): "help, --version and health start without any app",
     ("cli/main.py", "umbel.django.integration"): "Django is an optional package",
+    ("cli/reload.py", "watchfiles"): "watchfiles is an optional package, for development",
     ("drivers/kinds.py", "importlib.metadata"): "12 ms, and only a scheme of others needs it",
     ("drivers/redis/sockets.py", "ssl"): "8 ms at every start, and few use TLS",
     ("message/serializers.py", "yaml"): "PyYAML is an optional package",
+    ("worker/pools/kinds.py", "umbel.worker.greenlets"): "gevent is an optional package",
 }
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef

@@ -14,7 +14,7 @@ import pytest
 HERE = Path(__file__).parent
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def lessons(
     tmp_path_factory: pytest.TempPathFactory, no_process_outlives_the_tests: None
 ) -> Iterator[Any]:

@@ -44,3 +44,11 @@ def more() -> None:
 
 
 app.conf.task_default_queue = 7  # mistake: assignment
+
+
+async def inside_a_loop() -> None:
+    await add.adelay("2")  # mistake: arg-type
+    await add.adelay()  # mistake: call-arg
+    await add.aapply_async((1,), coutdown=5)  # mistake: call-arg
+    word: str = await (await add.adelay(1)).aget()  # mistake: assignment
+    print(word)

@@ -76,6 +76,17 @@ wait.delay(0.5)
 app.send_task("elsewhere.work", (1, 2), queue="far").get(timeout=1)
 app.conf.task_default_queue = "own"
 
+
+async def inside_a_loop() -> None:
+    result = await add.adelay(2, y=3)
+    assert_type(result, AsyncResult[int])
+    assert_type(await result.aget(timeout=5), int)
+    assert_type(await result.astate(), str)
+    assert_type(await add.aapply_async((2,), countdown=10), AsyncResult[int])
+    assert_type(await (await fetch.adelay("https://example.org")).aget(), str)
+    await app.asend_task("elsewhere.work", (1, 2), queue="far")
+
+
 lenient = Celery("proj", broker="memory://")
 
 

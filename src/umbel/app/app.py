@@ -15,7 +15,9 @@ from types import TracebackType
 from typing import Any, ClassVar, Concatenate, Literal, ParamSpec, Self, TypeVar, Unpack, overload
 
 from umbel.app import shared
+from umbel.app.amqp import Amqp, AppQueues
 from umbel.app.annotations import annotate
+from umbel.app.announcing import AppSignals
 from umbel.app.arguments import call_arguments
 from umbel.app.config import Config
 from umbel.app.declaration import declare, module_name, resolve
@@ -23,10 +25,10 @@ from umbel.app.loading import Loader, Packages
 from umbel.app.moments import zone
 from umbel.app.option_kinds import check_task
 from umbel.app.options import TaskOptions, checked_name
+from umbel.app.outbox import AsyncSending
 from umbel.app.publisher import Publisher
 from umbel.app.purging import purge
 from umbel.app.registry import TaskRegistry
-from umbel.app.routing import Router
 from umbel.app.stores import Stores
 from umbel.app.task import Task as TaskOf
 from umbel.backends.base import ResultBackend
@@ -41,7 +43,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Umbel:
+class Umbel(AppSignals, AppQueues, AsyncSending):
     """A project's app: ``app = Umbel("proj", broker="redis://…")``. Further keyword arguments are settings."""
 
     #: Whether unknown settings and options are errors.
@@ -69,6 +71,7 @@ class Umbel:
         strict_typing: bool = True,
         **conf: Any,
     ) -> None:
+        super().__init__()
         self.main = main
         self.namespace = namespace
         self.strict_typing = strict_typing
@@ -78,11 +81,11 @@ class Umbel:
         self.tasks = TaskRegistry(self.import_modules, strict=self.strict)
         self.loader = Loader(self)
         self.publisher = Publisher(self)
+        self.amqp = Amqp(self)
         #: Makers of additional middlewares, and what each worker process calls first; for integrations.
         self.middlewares: list[Callable[[], Any]] = []
         self.process_started: list[Callable[[], None]] = []
         self._stores = Stores(self)
-        self._router: tuple[object, Router] | None = None
         self._task_class: type[TaskOf[..., Any]] | None = None
         if task_cls is not None:
             self.task_cls = task_cls
@@ -266,8 +269,11 @@ class Umbel:
     def finalize(self, auto: bool = False) -> None:  # noqa: ARG002 - Celery's signature
         """Settle what may have been said late: the tasks' class and ``task_annotations``; a setting
         with a wrong value is refused here at the latest."""
+        first = self._announce_settings()
         self.conf.check()
         _ = self.Task, self.router
+        if first:
+            self._announce_completion(self.conf)
 
     # Calls --------------------------------------------------------------------------------------------
 
@@ -340,28 +346,6 @@ class Umbel:
         """Where the embedded file is."""
         place = self.default_directory
         return Path((place() if callable(place) else place) or Path.cwd())
-
-    @property
-    def router(self) -> Router:
-        """What ``task_routes`` and ``task_queues`` say."""
-        read_from = self.conf.__dict__
-        if self._router is None or self._router[0] is not read_from:
-            conf = self.conf
-            router = Router(
-                routes=conf.task_routes,
-                queues=conf.task_queues,
-                default=conf.task_default_queue,
-                create_missing=conf.task_create_missing_queues,
-                strict=self.strict,
-            )
-            self._router = (read_from, router)
-            annotate(conf.task_annotations, list(self.tasks.values()), strict=self.strict)
-        return self._router[1]
-
-    @property
-    def queues(self) -> list[str]:
-        """The queues that a worker reads when it is not told."""
-        return list(self.router.queues)
 
     # Life ---------------------------------------------------------------------------------------------
 

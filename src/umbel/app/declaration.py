@@ -78,11 +78,6 @@ def complete(task: Task[..., Any]) -> None:
     function = _declaration.function
     task.__dict__.update(attributes)
     task.__dict__["run"] = MethodType(function, task) if _declaration.bind else function
-    if inspect.iscoroutinefunction(function) and task.callable() is not task:
-        raise ImproperlyConfigured(
-            f"task {task.name} is a coroutine function, which nothing here would await: "
-            "make it a plain function that calls asyncio.run()"
-        )
 
 
 def _attributes(

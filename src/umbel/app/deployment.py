@@ -5,10 +5,15 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from umbel.app.queues import worker_direct
+from umbel.brokers.base import Binding
+from umbel.brokers.private import private_queue
 from umbel.exceptions import ImproperlyConfigured
 from umbel.message.serializers import accepted_types
+from umbel.signals import worker_process_init
 
 if TYPE_CHECKING:
     from umbel.app.app import Umbel
@@ -23,6 +28,7 @@ def worker_values(
     app: Umbel,
     *,
     queues: Sequence[str] = (),
+    exclude: Sequence[str] = (),
     concurrency: int | None = None,
     pool: str | None = None,
     hostname: str | None = None,
@@ -30,19 +36,16 @@ def worker_values(
     """Keyword arguments for ``WorkerOptions``; arguments given here win over settings."""
     conf = app.conf
     pool = str(pool or conf.worker_pool)
-    if pool not in ("prefork", "processes", "solo"):
-        raise ImproperlyConfigured(
-            f"worker_pool is {pool!r}: this version has 'prefork' and 'solo'"
-        )
     if conf.worker_heartbeat_limit <= conf.worker_heartbeat_interval:
         raise ImproperlyConfigured(
             f"worker_heartbeat_limit is {conf.worker_heartbeat_limit:g}, which has to be more than "
             f"worker_heartbeat_interval, {conf.worker_heartbeat_interval:g}: every worker would be "
             "taken for dead"
         )
+    node = node_name(hostname)
     return {
-        "node": node_name(hostname),
-        "queues": tuple(queues) or tuple(app.queues),
+        "node": node,
+        **_queue_values(app, node, queues, exclude),
         "tasks": app.tasks,
         "open_broker": app.open_broker,
         "open_backend": app.open_backend,
@@ -50,8 +53,8 @@ def worker_values(
         "result_serializer": conf.result_serializer,
         "result_ttl": conf.result_expires or None,
         "result_extended": conf.result_extended,
-        "pool": "solo" if pool == "solo" else "prefork",
-        "concurrency": 1 if pool == "solo" else concurrency or conf.worker_concurrency or _cores(),
+        "pool": pool,
+        "concurrency": concurrency or conf.worker_concurrency or _cores(),
         "prefetch": conf.worker_prefetch_multiplier or None,
         "time_limit": conf.task_time_limit,
         "soft_time_limit": conf.task_soft_time_limit,
@@ -60,11 +63,36 @@ def worker_values(
         "heartbeat_interval": conf.worker_heartbeat_interval,
         "heartbeat_limit": conf.worker_heartbeat_limit,
         "drain_timeout": conf.worker_drain_timeout,
+        "soft_timeout": conf.worker_soft_shutdown_timeout,
+        "soft_when_idle": conf.worker_enable_soft_shutdown_on_idle,
         "parked_limit": conf.worker_unknown_task_timeout,
         "retry_on_startup": conf.broker_connection_retry_on_startup is not False,
         "health_address": conf.worker_health_address,
         "middlewares": tuple(app.middlewares),
-        "process_started": tuple(app.process_started),
+        "process_started": (*app.process_started, partial(_announce_process, app, hostname)),
+    }
+
+
+def _queue_values(
+    app: Umbel, node: str, queues: Sequence[str], exclude: Sequence[str]
+) -> dict[str, Any]:
+    """What this node reads. Of a broadcast it has a queue of its own, and with ``worker_direct``
+    one that is named after it."""
+    router, known = app.router, app.amqp.queues
+    names = known.without(known.named(queues) if queues else app.queues, exclude)
+    if not names:
+        raise ImproperlyConfigured("No queue is left for the worker to read")
+    bindings = router.bindings(names)
+    private = {name: private_queue(name, node) for name in names if name in router.broadcasts}
+    read = [private.get(name, name) for name in names]
+    if app.conf.worker_direct:
+        own = worker_direct(node)
+        read.append(own.name)
+        bindings.append(Binding(own.exchange.name, "direct", own.routing_key, own.name))
+    return {
+        "queues": tuple(read),
+        "bindings": tuple(bindings),
+        "private_queues": tuple(private.values()),
     }
 
 
@@ -81,6 +109,11 @@ def node_name(hostname: str | None) -> str:
             f"The node name {node!r} has {len(node.encode())} bytes; the limit is {LONGEST_NODE}"
         )
     return node
+
+
+def _announce_process(app: Umbel, hostname: str | None) -> None:
+    app.on_after_fork.send(sender=app)
+    worker_process_init.send(sender=node_name(hostname))
 
 
 def _cores() -> int:

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 from umbel import states
+from umbel.app.announcing import began, ended, over
 from umbel.app.context import Context
 from umbel.app.options import checked_id
 from umbel.app.retrying import as_types, retry_automatically
@@ -70,7 +73,7 @@ def apply(
     while True:
         request = _request(task, args, kwargs, headers, options)
         request.update(id=task_id, root_id=options.get("root_id") or task_id, retries=retries)
-        state, value, traceback = _run(task, request)
+        state, value, traceback = _run_told(task, request)
         if state != states.RETRY or request.next_call is None:
             break
         args, kwargs, changes = request.next_call
@@ -128,12 +131,25 @@ def _request(
     )
 
 
+def _run_told(task: Task[..., Any], request: Context) -> tuple[str, Any, str | None]:
+    """``_run``, and the signals that go with it."""
+    with task.requested(request):
+        began(task, request)
+        start = time.monotonic()
+        state, value, traceback = _run(task, request)
+        ended(task, request, state, value, time.monotonic() - start)
+        over(task, request, state, value)
+    return state, value, traceback
+
+
 def _run(task: Task[..., Any], request: Context) -> tuple[str, Any, str | None]:
     """State, value or error, and traceback of one run."""
     with task.requested(request):
         try:
             task.before_start(request.id or "", request.args, request.kwargs)
             value = task.callable()(*(request.args or ()), **(request.kwargs or {}))
+            if type(value) is CoroutineType:
+                value = _awaited(value)
         except Exception as error:  # noqa: BLE001 - a task may raise anything
             return _ended_badly(task, request, error)
         task.on_success(value, request.id or "", request.args, request.kwargs)
@@ -184,3 +200,9 @@ def _remember(
             ttl=task.app.conf.result_expires or None,
         )
     )
+
+
+def _awaited(coroutine: CoroutineType[Any, Any, Any]) -> Any:
+    from umbel.coroutines import run_once  # with asyncio
+
+    return run_once(coroutine)

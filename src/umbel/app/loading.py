@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from umbel.exceptions import ImproperlyConfigured
+from umbel.signals import import_modules
 
 if TYPE_CHECKING:
     from umbel.app.app import Umbel
@@ -31,6 +32,7 @@ class Loader:
         self._lock = threading.RLock()
         self._discoveries: list[tuple[Packages | None, str | None]] = []
         self._importing = False
+        self._announced = False
         self._imported: set[str] = set()
 
     def autodiscover(
@@ -49,6 +51,9 @@ class Loader:
                 return
             self._importing = True
             try:
+                if not self._announced:
+                    self._announced = True
+                    import_modules.send(sender=self._app)
                 conf = self._app.conf
                 for setting in ("imports", "include"):
                     for module in conf[setting]:

@@ -15,8 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
+from umbel.app.announcing import Body, before_publishing, published
 from umbel.app.options import checked_id
-from umbel.app.terms import Conditions, Terms
+from umbel.app.outbox import open_outbox
+from umbel.app.spreading import Spreader
+from umbel.app.terms import Conditions, Terms, has_priority
 from umbel.brokers.base import Broker
 from umbel.current import context_of, current_context, current_task, outermost_task, running
 from umbel.exceptions import EncodeError, MessageTooLarge, OperationalError
@@ -27,6 +30,7 @@ from umbel.message.protocol import resend
 from umbel.message.representation import represent
 from umbel.message.stencil import Stencil
 from umbel.result.async_result import AsyncResult
+from umbel.signals import after_task_publish, before_task_publish, task_sent
 
 if TYPE_CHECKING:
     from umbel.app.app import Umbel
@@ -59,6 +63,8 @@ class Publisher:
         self._timeout = 2.0
         self._largest = 0
         self._watched = False
+        self._inherits = False
+        self._spreader: Spreader
         self._origin = ("", -1)
 
     def send(
@@ -75,13 +81,22 @@ class Publisher:
         if self._read_from is not self.app.conf.__dict__:
             self._read_settings()
         parent = None if running() is None else _parent()
+        if parent is not None and self._inherits:
+            options = _inherited(options, task, parent)
         if task is None or options:
             terms = self._conditions.terms(name, args, kwargs, options, task)
         else:
             terms = self._usual.get(task.said()) or self._usual_terms(task, args, kwargs)
         task_id = checked_id(task_id, name) if task_id else make_id()
         message = self._message(terms, task_id, args, kwargs, parent)
-        self._broker.publish((message,), self._timeout if terms.timeout is None else terms.timeout)
+        sent = self._spreader.spread((message,), terms.targets) if terms.targets else (message,)
+        timeout = self._timeout if terms.timeout is None else terms.timeout
+        if (outbox := open_outbox()) is not None:
+            outbox.put(self._broker, sent, timeout)
+            return self._result(terms, message, parent)
+        self._broker.publish(sent, timeout)
+        if after_task_publish.receivers or task_sent.receivers:
+            published((message,))
         if self._watched:
             self._look_for_worker()
         return self._result(terms, message, parent)
@@ -96,12 +111,18 @@ class Publisher:
         if self._read_from is not self.app.conf.__dict__:
             self._read_settings()
         parent = None if running() is None else _parent()
+        if parent is not None and self._inherits:
+            options = _inherited(options, task, parent)
         results: list[AsyncResult[Any]] = []
         timeout = options.get("timeout")
-        self._broker.publish_all(
-            self._made(task, calls, options, parent, results),
-            self._timeout if timeout is None else timeout,
-        )
+        timeout = self._timeout if timeout is None else timeout
+        batches = self._made(task, calls, options, parent, results)
+        if _told():
+            for messages in batches:
+                self._broker.publish(messages, timeout)
+                published(messages)
+        else:
+            self._broker.publish_all(batches, timeout)
         if self._watched and results:
             self._look_for_worker()
         return results
@@ -119,14 +140,14 @@ class Publisher:
         while chunk := list(islice(waiting, _CHUNK)):
             args, kwargs = chunk[0]
             terms = self._conditions.terms(task.name, args, kwargs, options, task)
-            if self._conditions.router.dynamic or terms.singular:
+            if self._conditions.router.dynamic or terms.singular or _told():
                 messages = []
                 for args, kwargs in chunk:
                     own = self._conditions.terms(task.name, args, kwargs, options, task)
                     messages.append(self._message(own, make_id(), args, kwargs, parent))
             else:
                 messages = self._alike(terms, chunk, parent)
-            yield messages
+            yield self._spreader.spread(messages, terms.targets) if terms.targets else messages
             results += [self._result(terms, message, parent) for message in messages]
 
     def _alike(
@@ -155,6 +176,8 @@ class Publisher:
         if self._read_from is not self.app.conf.__dict__:
             self._read_settings()
         self._broker.publish(messages, self._timeout if timeout is None else timeout)
+        if after_task_publish.receivers or task_sent.receivers:
+            published(messages)
         if self._watched:
             self._look_for_worker()
 
@@ -176,21 +199,20 @@ class Publisher:
         if message.headers.get("kwargsrepr") == represent(request.kwargs):
             headers["kwargsrepr"] = represent(call.kwargs)
         embed = request.get("embed") or decode_body(message, (message.content_type,))[2]
-        return resend(
+        serializer = changes.serializer or task.serializer
+        compression = changes.compression or message.headers.get("compression")
+        made = resend(
             message,
             headers=headers,
             due=changes.due,
             queue=changes.queue,
             priority=changes.priority,
             properties=changes.properties,
-            content=encode_body(
-                call.args,
-                call.kwargs,
-                embed,
-                changes.serializer or task.serializer,
-                changes.compression or message.headers.get("compression"),
-            ),
+            content=encode_body(call.args, call.kwargs, embed, serializer, compression),
         )
+        if before_task_publish.receivers:
+            return self._announced(made, (call.args, call.kwargs, embed), serializer, compression)
+        return made
 
     # The pieces of sending, in order --------------------------------------------------------------
 
@@ -211,6 +233,8 @@ class Publisher:
         self._broker = self.app.broker
         self._timeout = conf.publish_timeout
         self._largest = conf.message_max_size
+        self._inherits = conf.task_inherit_parent_priority
+        self._spreader = Spreader(self.app.router, self._broker, conf.worker_heartbeat_limit)
         self._watched = self.app.embedded
         self._read_from = read_from
 
@@ -244,7 +268,7 @@ class Publisher:
             self._inherit(headers, parent)
         if compression is not None:
             headers["compression"] = compression
-        return Message(
+        message = Message(
             headers=headers,
             body=body,
             content_type=content_type,
@@ -259,6 +283,22 @@ class Publisher:
             delivery_mode=terms.delivery_mode,
             properties=terms.properties,
         )
+        if before_task_publish.receivers:
+            call = (args, kwargs, decode_body(message, (content_type,))[2])
+            return self._announced(message, call, terms.serializer, terms.compression)
+        return message
+
+    def _announced(
+        self, message: Message, call: Body, serializer: str, compression: str | None
+    ) -> Message:
+        """The message as the receivers of ``before_task_publish`` want it."""
+        policy = self.app.conf.task_publish_retry_policy or _NOTHING
+        message, call = before_publishing(message, call, policy)
+        body, _, _, method = encode_body(*call, serializer, compression)
+        message.headers.pop("compression", None)
+        if method is not None:
+            message.headers["compression"] = method
+        return replace(message, body=body)
 
     def _body(self, terms: Terms, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Content:
         try:
@@ -307,6 +347,23 @@ class Publisher:
                 self._broker.display_url,
                 self.app.worker_command or f"umbel -A {self.app.main or 'MODULE'} worker",
             )
+
+
+def _told() -> bool:
+    """Whether somebody wants to know of each message."""
+    return bool(
+        before_task_publish.receivers or after_task_publish.receivers or task_sent.receivers
+    )
+
+
+def _inherited(
+    options: Mapping[str, Any], task: Task[..., Any] | None, parent: Context
+) -> Mapping[str, Any]:
+    """The options with the priority of the running task, unless there is another."""
+    info = parent.delivery_info
+    if info is None or has_priority(options, task):
+        return options
+    return {**options, "priority": info["priority"]}
 
 
 def _parent() -> Context | None:

@@ -10,32 +10,27 @@ from __future__ import annotations
 import fnmatch
 import logging
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from umbel.app.option_kinds import check_task_values
 from umbel.app.options import CALL_OPTIONS, check_names
+from umbel.app.queues import DeclaredQueue, Queue, declared, kind_of, name_of
+from umbel.brokers.base import Binding
 from umbel.exceptions import ImproperlyConfigured, QueueNotFound
 from umbel.spelling import nearest
 
-__all__ = ["DeclaredQueue", "Destination", "Router"]
+if TYPE_CHECKING:
+    from umbel.app.config import Config
+
+__all__ = ["DeclaredQueue", "Destination", "Router", "read_router"]
 
 logger = logging.getLogger("umbel.app.routing")
 
 Route = Mapping[str, Any]
-Rule = Callable[..., Route | None]
 _NOWHERE: Route = {}
 _REMEMBERED = 10_000
-
-
-class DeclaredQueue(NamedTuple):
-    """A queue as ``task_queues`` declares it."""
-
-    name: str
-    exchange: str = ""
-    exchange_type: str = "direct"
-    routing_key: str = ""
 
 
 class Destination(NamedTuple):
@@ -44,6 +39,22 @@ class Destination(NamedTuple):
     queue: str
     exchange: str = ""
     routing_key: str | None = None
+    #: Where it is more than ``queue``, or a broadcast: all the declared queues that it goes to.
+    targets: tuple[str, ...] = ()
+
+
+def read_router(conf: Config, *, strict: bool) -> Router:
+    """What these settings say about queues and routes."""
+    return Router(
+        routes=conf.task_routes,
+        queues=conf.task_queues,
+        default=conf.task_default_queue,
+        exchange=conf.task_default_exchange,
+        exchange_type=conf.task_default_exchange_type,
+        routing_key=conf.task_default_routing_key,
+        create_missing=conf.task_create_missing_queues,
+        strict=strict,
+    )
 
 
 class Router:
@@ -55,6 +66,9 @@ class Router:
         routes: Any,
         queues: Any,
         default: str = "celery",
+        exchange: str | None = None,
+        exchange_type: str = "direct",
+        routing_key: str | None = None,
         create_missing: bool = True,
         strict: bool = True,
     ) -> None:
@@ -68,7 +82,15 @@ class Router:
                     "added, because tasks without a route go there",
                     default,
                 )
-            self.queues[default] = DeclaredQueue(default, routing_key=default)
+            self.queues[default] = DeclaredQueue(
+                default,
+                exchange or default,
+                kind_of(exchange_type, default),
+                routing_key or default,
+            )
+        self.aliases = {queue.alias: queue.name for queue in self.queues.values() if queue.alias}
+        #: Queues that each node has one of its own of.
+        self.broadcasts = {queue.name for queue in self.queues.values() if queue.broadcast}
         self._exact, self._rules = _Reader(strict=strict).read(routes)
         #: Functions decide, so that the arguments of each call count.
         self.dynamic = any(rule.dynamic for rule in self._rules)
@@ -87,19 +109,90 @@ class Router:
                 self._known[name] = found
         return found
 
-    def destination(self, queue: Any, exchange: Any, routing_key: str | None) -> Destination:
+    def destination(
+        self, queue: Any, exchange: Any, routing_key: str | None, exchange_type: str | None = None
+    ) -> Destination:
         """The queue, by itself or through the exchange and routing key that it is declared with."""
-        name = queue if isinstance(queue, str) else _name(queue)
-        if exchange and routing_key:
-            exchange = exchange if isinstance(exchange, str) else _name(exchange)
-            return Destination(name or self._bound(exchange, routing_key), exchange, routing_key)
-        name = name or self.default
-        if name not in self.queues and not self.create_missing:
+        name = name_of(queue)
+        name = self.aliases.get(name, name)
+        exchange = name_of(exchange)
+        if exchange and (routing_key or self._is_fanout(exchange, exchange_type)):
+            return self._through(exchange, routing_key or "", name)
+        known = self.queues.get(name or self.default)
+        if known is None:
+            if isinstance(queue, str):
+                self.check(name)
+            return Destination(name)
+        if known.broadcast or known.exchange_type == "fanout":
+            return self._through(known.exchange, routing_key or known.routing_key, known.name)
+        if routing_key and known.exchange_type == "topic" and known.exchange:
+            return self._through(known.exchange, routing_key, "")
+        return Destination(known.name)
+
+    def check(self, name: str) -> None:
+        """Refuse a queue that nobody declared, where that is not allowed."""
+        if name not in self.queues and name not in self.aliases and not self.create_missing:
             raise QueueNotFound(
                 f"task_queues does not declare {name!r}{nearest(name, self.queues)} "
                 "(task_create_missing_queues is off)"
             )
-        return Destination(name)
+
+    def bindings(self, names: Any = None) -> list[Binding]:
+        """How exchanges lead to these queues, or to all; broadcasts are found in another way."""
+        return [
+            Binding(bound.exchange, bound.kind, bound.routing_key, queue.name)
+            for queue in self.queues.values()
+            if not queue.broadcast and (names is None or queue.name in names)
+            for bound in queue.bindings
+        ]
+
+    def route(
+        self,
+        options: Route,
+        name: str,
+        args: Any = (),
+        kwargs: Any = None,
+        task_type: Any = None,
+    ) -> dict[str, Any]:
+        """The options of this call with those of its route, and ``queue`` as an object."""
+        said = {
+            **self.rule(name, args, kwargs or {}, options, task_type),
+            **{option: value for option, value in options.items() if value is not None},
+        }
+        found = self.destination(
+            said.get("queue"),
+            said.get("exchange"),
+            said.get("routing_key"),
+            said.get("exchange_type"),
+        ).queue
+        return {**said, "queue": self.queue(found)}
+
+    def queue(self, name: str) -> Queue:
+        """This queue as an object, as it is declared or as it would be made."""
+        known = self.queues.get(self.aliases.get(name, name))
+        return (known or DeclaredQueue(name, name, "direct", name)).describe()
+
+    def _is_fanout(self, exchange: str, exchange_type: str | None) -> bool:
+        return exchange_type == "fanout" or any(
+            bound.exchange == exchange and bound.kind == "fanout"
+            for queue in self.queues.values()
+            for bound in queue.bindings
+        )
+
+    def _through(self, exchange: str, routing_key: str, name: str) -> Destination:
+        """To every queue that the exchange leads to; to the named queue alone if it is none of them."""
+        bound = tuple(
+            queue.name for queue in self.queues.values() if queue.takes(exchange, routing_key)
+        )
+        if name and name not in bound:
+            return Destination(name, exchange, routing_key)
+        if not bound:
+            raise QueueNotFound(
+                f"no queue in task_queues is declared with exchange {exchange!r} and a routing key "
+                f"that takes {routing_key!r}"
+            )
+        several = len(bound) > 1 or bound[0] in self.broadcasts
+        return Destination(name or bound[0], exchange, routing_key, bound if several else ())
 
     def _search(self, name: str, args: Any, kwargs: Any, options: Route, task: Any) -> Route:
         for rule in self._rules:
@@ -107,65 +200,6 @@ class Router:
             if route is not None:
                 return route
         return _NOWHERE
-
-    def _bound(self, exchange: str, routing_key: str) -> str:
-        for queue in self.queues.values():
-            if queue.exchange == exchange and _binds(queue, routing_key):
-                return queue.name
-        raise QueueNotFound(
-            f"no queue in task_queues is declared with exchange {exchange!r} and a routing key "
-            f"that takes {routing_key!r}"
-        )
-
-
-def declared(queues: Any) -> dict[str, DeclaredQueue]:
-    """The queues of ``task_queues``, by name."""
-    if not queues:
-        return {}
-    items: Iterable[tuple[Any, Any]]
-    items = queues.items() if isinstance(queues, Mapping) else ((item, item) for item in queues)
-    found = (_queue(name, details) for name, details in items)
-    return {queue.name: queue for queue in found}
-
-
-def _queue(name: Any, details: Any) -> DeclaredQueue:
-    if isinstance(details, str) or details is None:
-        return DeclaredQueue(_name(name), routing_key=_name(name))
-    if isinstance(details, Mapping):
-        exchange = details.get("exchange")
-        key = details.get("routing_key") or details.get("binding_key")
-        kind = details.get("exchange_type")
-        name = details.get("name", name) if not isinstance(name, str) else name
-    else:
-        exchange, key, kind = getattr(details, "exchange", None), details.routing_key, None
-        name = details.name
-    kind = kind or getattr(exchange, "type", None) or "direct"
-    return DeclaredQueue(
-        _name(name), _name(exchange), kind, str(key or ("" if kind == "fanout" else _name(name)))
-    )
-
-
-def _name(value: Any) -> str:
-    """The name of a queue or exchange given as text, as an object with a name, or not at all."""
-    if value is None:
-        return ""
-    name = value if isinstance(value, str) else getattr(value, "name", None)
-    if name is None and isinstance(value, Mapping):
-        name = value.get("name")
-    if not isinstance(name, str):
-        raise ImproperlyConfigured(f"{value!r} is not the name of a queue or exchange")
-    return name
-
-
-def _binds(queue: DeclaredQueue, routing_key: str) -> bool:
-    if queue.exchange_type == "fanout":
-        return True
-    if queue.exchange_type != "topic":
-        return queue.routing_key == routing_key
-    # Words are separated by dots; * is one word, # any number of them.
-    pattern = re.escape(queue.routing_key).replace(r"\*", r"[^.]+").replace(r"\#", r".*")
-    pattern = pattern.replace(r"\..*", r"(?:\..*)?").replace(r".*\.", r"(?:.*\.)?")
-    return re.fullmatch(pattern, routing_key) is not None
 
 
 # Rules --------------------------------------------------------------------------------------------
@@ -203,7 +237,7 @@ class _Reader:
         if route is None:
             return _NOWHERE
         if not isinstance(route, Mapping):
-            return {"queue": _name(route)}
+            return {"queue": name_of(route)}
         shown = name if isinstance(name, str) else getattr(name, "pattern", name)
         of = f"task_routes[{shown!r}]"
         check_names(route, of=of, known=CALL_OPTIONS, strict=self.strict)

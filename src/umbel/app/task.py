@@ -8,13 +8,15 @@ a function ``declaration.py``.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, Unpack
 
 from umbel.app import declaration, eager, retrying
 from umbel.app.arguments import Arguments, call_arguments
 from umbel.app.context import Context, Requested
 from umbel.app.options import TASK_OPTIONS, CallOptions
+from umbel.app.outbox import AsyncCalls
 from umbel.current import context_of, current_app, pop_context, push_context
 from umbel.exceptions import MaxRetriesExceededError, OperationalError, Retry
 from umbel.message.record import ResultRecord
@@ -30,7 +32,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Task(Generic[P, R]):
+class Task(AsyncCalls[P, R]):
     """A callable that can also be sent. Subclass it and pass the subclass as ``base=`` (or as the
     app's ``task_cls``) to override the handlers, ``__call__``, ``apply_async`` or ``retry``."""
 
@@ -235,6 +237,11 @@ class Task(Generic[P, R]):
     def callable(self) -> Callable[..., Any]:
         """What a worker calls: the task where a subclass overrides ``__call__``, else the function."""
         return self if type(self).__call__ is not Task.__call__ else self.run
+
+    @property
+    def is_coroutine(self) -> bool:
+        """Whether its function is an ``async def``."""
+        return inspect.iscoroutinefunction(self.run)
 
     def overrides(self, method: str) -> bool:
         """Whether the class or somebody at run time replaced this method of ``Task``."""

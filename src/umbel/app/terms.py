@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from umbel.app.config import Config
     from umbel.app.task import Task
 
-__all__ = ["Conditions", "RetryTerms", "Terms"]
+__all__ = ["Conditions", "RetryTerms", "Terms", "has_priority"]
 
 logger = logging.getLogger("umbel.app.publisher")
 
@@ -66,6 +66,8 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     headers: dict[str, Any]
     exchange: str = ""
     routing_key: str | None = None
+    #: Declared queues that each message goes to; empty: ``queue`` alone.
+    targets: tuple[str, ...] = ()
     priority: int = 0
     compression: str | None = None
     due: float | None = None
@@ -154,6 +156,8 @@ class Conditions:
         queue = None
         if "queue" in said or ("exchange" in said and "routing_key" in said):
             queue = self._destination(said).queue
+            if queue in self.router.broadcasts:
+                raise ValueError(f"{name}: a retry goes to one queue, but {queue!r} is a broadcast")
         return RetryTerms(
             headers={**headers, **self._own_headers(name, said)},
             due=due,
@@ -215,6 +219,7 @@ class Conditions:
             queue=destination.queue,
             exchange=destination.exchange,
             routing_key=destination.routing_key,
+            targets=destination.targets,
             priority=self._checked_priority(name, said.get("priority")),
             serializer=self._checked_serializer(name, said.get("serializer")),
             compression=said.get("compression") or self._compression,
@@ -271,7 +276,10 @@ class Conditions:
 
     def _destination(self, said: Mapping[str, Any]) -> Destination:
         return self.router.destination(
-            said.get("queue"), said.get("exchange"), said.get("routing_key")
+            said.get("queue"),
+            said.get("exchange"),
+            said.get("routing_key"),
+            said.get("exchange_type"),
         )
 
     def _due(self, name: str, said: Mapping[str, Any]) -> tuple[float | None, str | None]:
@@ -350,6 +358,12 @@ def is_accepted(serializer: str, accepted: Sequence[str]) -> bool:
     return content_type in {
         serializers.find(word).content_type if word in known else word for word in accepted
     }
+
+
+def has_priority(options: Mapping[str, Any], task: Task[..., Any] | None) -> bool:
+    """Whether the call or the task itself says how urgent it is."""
+    said = options.get("priority") is not None
+    return said or (task is not None and _explicit(task, "priority") is not None)
 
 
 def _explicit(task: Task[..., Any], option: str) -> Any:

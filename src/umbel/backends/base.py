@@ -7,10 +7,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from time import monotonic
+from typing import Final
 
 from umbel.message.record import ResultRecord
 
 __all__ = ["ResultBackend"]
+
+#: Seconds of one piece of a wait in a thread.
+_PIECE: Final = 0.5
 
 
 class ResultBackend(ABC):
@@ -39,6 +44,32 @@ class ResultBackend(ABC):
         """Block until the record is of a ready state and return it; None when ``timeout`` seconds
         passed first (None: no limit). Pushed by the server where it can push; nothing stays behind
         on client or server when it returns."""
+
+    # For callers inside an event loop. The defaults do it in one of a few threads.
+
+    async def load_async(self, task_id: str) -> ResultRecord | None:
+        """``load``."""
+        from umbel.offload import offload
+
+        return await offload(self.load, task_id)
+
+    async def wait_async(self, task_id: str, timeout: float | None) -> ResultRecord | None:
+        """``wait``. Who is cancelled leaves nothing behind. A backend that serves many of these at
+        once serves them with few connections and threads."""
+        from umbel.offload import offload
+
+        deadline = None if timeout is None else monotonic() + timeout
+        while True:  # in pieces, so that a thread does not wait long for somebody who has left
+            left = _PIECE if deadline is None else deadline - monotonic()
+            record = await offload(self.wait, task_id, max(min(left, _PIECE), 0.0))
+            if record is not None or left <= 0:
+                return record
+
+    async def forget_async(self, task_id: str) -> None:
+        """``forget``."""
+        from umbel.offload import offload
+
+        await offload(self.forget, task_id)
 
     @abstractmethod
     def forget(self, task_id: str) -> None:

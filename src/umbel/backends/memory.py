@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -20,6 +21,9 @@ from umbel.exceptions import ImproperlyConfigured
 from umbel.message import serializers
 from umbel.message.record import ResultRecord
 from umbel.states import READY_STATES
+
+if TYPE_CHECKING:
+    import asyncio
 
 __all__ = ["MemoryBackend"]
 
@@ -51,6 +55,29 @@ class _Waiter:
     def wake(self, row: _Row) -> None:
         self.row = row
         self.woken.set()
+
+
+class _AsyncWaiter(_Waiter):
+    """A task of an event loop; nobody waits for it any more when the loop is closed."""
+
+    __slots__ = ("_loop", "_woken")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__()
+        self._loop = loop
+        self._woken: asyncio.Future[None] = loop.create_future()
+
+    def wake(self, row: _Row) -> None:
+        self.row = row
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._end)
+
+    async def wait(self) -> None:
+        await self._woken
+
+    def _end(self) -> None:
+        if not self._woken.done():
+            self._woken.set_result(None)
 
 
 class _Rows:
@@ -136,17 +163,34 @@ class MemoryBackend(ResultBackend):
 
     def wait(self, task_id: str, timeout: float | None) -> ResultRecord | None:
         waiter = _Waiter()
+        self._join(task_id, waiter)
+        try:
+            waiter.woken.wait(timeout)
+        finally:
+            self._leave(task_id, waiter)
+        return None if waiter.row is None else self._record(waiter.row)
+
+    async def wait_async(self, task_id: str, timeout: float | None) -> ResultRecord | None:
+        import asyncio
+
+        waiter = _AsyncWaiter(asyncio.get_running_loop())
+        self._join(task_id, waiter)
+        try:
+            async with asyncio.timeout(timeout):
+                await waiter.wait()
+        except TimeoutError:
+            pass
+        finally:
+            self._leave(task_id, waiter)
+        return None if waiter.row is None else self._record(waiter.row)
+
+    def _join(self, task_id: str, waiter: _Waiter) -> None:
         with self._rows.lock:
             row = self._rows.find(task_id, self.clock.now())
             if row is not None and row.record.status in READY_STATES:
                 waiter.wake(row)
             else:
                 self._rows.waiting.setdefault(task_id, set()).add(waiter)
-        try:
-            waiter.woken.wait(timeout)
-        finally:
-            self._leave(task_id, waiter)
-        return None if waiter.row is None else self._record(waiter.row)
 
     def _leave(self, task_id: str, waiter: _Waiter) -> None:
         with self._rows.lock:

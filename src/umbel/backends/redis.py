@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from time import monotonic, sleep
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from umbel.backends.base import ResultBackend
 from umbel.drivers.redis import Link, Pool, Refused, Script, read_address
@@ -19,7 +19,11 @@ from umbel.message import compression, serializers
 from umbel.message.record import ResultRecord
 from umbel.states import READY_STATES
 
-__all__ = ["RedisBackend"]
+if TYPE_CHECKING:
+    from umbel.backends.redis_waits import RedisWaits
+    from umbel.drivers.per_loop import PerLoop
+
+__all__ = ["LOOK_AFTER", "Patience", "RedisBackend"]
 
 #: Celery's, before the task id.
 _KEY: Final = "celery-task-meta-"
@@ -27,7 +31,7 @@ _KEY: Final = "celery-task-meta-"
 _COMPRESSED: Final = b"\x00celery-compressed\x00"
 _AT_ONCE: Final = 1000
 #: Seconds after which somebody who waits looks by himself, which also shows a dead connection.
-_LOOK_AFTER: Final = 25.0
+LOOK_AFTER: Final = 25.0
 #: Seconds for which somebody who waits puts up with a server that is away.
 _PATIENCE: Final = 20.0
 _RETRY_FIRST, _RETRY_LAST = 0.02, 0.5
@@ -86,6 +90,31 @@ return 1
 )
 
 
+class Patience:
+    """How long somebody who waits until ``deadline`` puts up with a server that is away."""
+
+    def __init__(self, deadline: float) -> None:
+        self._deadline = deadline
+        self.renew()
+
+    def renew(self) -> None:
+        """The server is there."""
+        self._away_since: float | None = None
+        self._pause = _RETRY_FIRST
+
+    def pause(self, error: ConnectionLost | Refused) -> float:
+        """Seconds until the next attempt; the error is raised when there is to be none."""
+        if isinstance(error, Refused) and not error.temporary:
+            raise error
+        now = monotonic()
+        if self._away_since is None:
+            self._away_since = now
+        pause, self._pause = self._pause, min(2 * self._pause, _RETRY_LAST)
+        if now + pause >= min(self._deadline, self._away_since + _PATIENCE):
+            raise error
+        return pause
+
+
 class RedisBackend(ResultBackend):
     """Constructing it connects to nothing. ``options`` are Celery's
     ``result_backend_transport_options``."""
@@ -106,6 +135,7 @@ class RedisBackend(ResultBackend):
         self._serializer = serializers.find(serializer)
         self._accept = serializers.accepted_types(accept) | {self._serializer.content_type}
         self._pool = Pool(self.address)
+        self._loops: PerLoop[RedisWaits] | None = None
 
     # Storing --------------------------------------------------------------------------------------
 
@@ -170,37 +200,31 @@ class RedisBackend(ResultBackend):
 
     def close(self) -> None:
         self._pool.clear()
+        if self._loops is not None:
+            self._loops.close()
 
     # Waiting --------------------------------------------------------------------------------------
 
     def wait(self, task_id: str, timeout: float | None) -> ResultRecord | None:
         deadline = math.inf if timeout is None else monotonic() + timeout
-        away_since: float | None = None
-        pause = _RETRY_FIRST
+        patience = Patience(deadline)
         again = False
         while True:
             link = self._pool.take()
             try:
                 link.connect()
-                away_since = None
+                patience.renew()
                 if again and (found := self._look(link, task_id)) is not None:
                     return found
                 again = True
                 return self._wait_connected(link, task_id, deadline)
             except (ConnectionLost, Refused) as error:
-                if isinstance(error, Refused) and not error.temporary:
-                    raise
                 self._pool.clear()
-                now = monotonic()
-                if away_since is None:
-                    away_since, pause = now, _RETRY_FIRST
-                if now + pause >= min(deadline, away_since + _PATIENCE):
-                    raise
+                pause = patience.pause(error)
             finally:
                 link.on_push = None
                 self._pool.give(link)
             sleep(pause)
-            pause = min(2 * pause, _RETRY_LAST)
 
     def _look(self, link: Link, task_id: str) -> ResultRecord | None:
         """Look without a subscription. The server ends one that has to carry more than 32 MB (its
@@ -217,7 +241,7 @@ class RedisBackend(ResultBackend):
         """Subscribe and look in one round trip, then take what is pushed."""
         key = self._head + task_id
         arrived: list[bytes] = []
-        link.on_push = lambda push: arrived.extend(_payloads(push, key))
+        link.on_push = lambda push: arrived.extend(payloads_of(push, key))
         try:
             payload = link.listen(key, "GET", key)
             while True:
@@ -228,7 +252,7 @@ class RedisBackend(ResultBackend):
                     return found
                 payload = None
                 arrived.clear()
-                if link.wait_readable(min(deadline - monotonic(), _LOOK_AFTER)):
+                if link.wait_readable(min(deadline - monotonic(), LOOK_AFTER)):
                     link.take_pushed()
                 elif monotonic() < deadline:
                     payload = link.call("GET", key)
@@ -248,9 +272,9 @@ class RedisBackend(ResultBackend):
                 if found is not None or monotonic() >= deadline:
                     return found
                 arrived = []
-                if listener.wait_readable(min(deadline - monotonic(), _LOOK_AFTER)):
+                if listener.wait_readable(min(deadline - monotonic(), LOOK_AFTER)):
                     for push in listener.receive():
-                        arrived += _payloads(push, key)
+                        arrived += payloads_of(push, key)
                 elif monotonic() < deadline:
                     arrived = [link.call("GET", key)]
         finally:
@@ -263,6 +287,31 @@ class RedisBackend(ResultBackend):
                 if record.status in READY_STATES:
                     return record
         return None
+
+    # Inside an event loop -------------------------------------------------------------------------
+
+    async def load_async(self, task_id: str) -> ResultRecord | None:
+        payload = await self._waits().load(self._head + task_id)
+        return None if payload is None else self._decode(task_id, payload)
+
+    async def forget_async(self, task_id: str) -> None:
+        await self._waits().forget(self._head + task_id)
+
+    async def wait_async(self, task_id: str, timeout: float | None) -> ResultRecord | None:
+        deadline = math.inf if timeout is None else monotonic() + timeout
+
+        def ready(payload: bytes) -> ResultRecord | None:
+            return self._ready(task_id, (payload,))
+
+        return await self._waits().wait(self._head + task_id, ready, deadline)
+
+    def _waits(self) -> RedisWaits:
+        """Those of the loop that runs here."""
+        if self._loops is None:
+            from umbel.backends.redis_waits import waits_per_loop
+
+            self._loops = waits_per_loop(self.address)
+        return self._loops.mine()
 
     # The record -----------------------------------------------------------------------------------
 
@@ -321,7 +370,7 @@ def _with_separator(prefix: str) -> str:
     return f"{prefix}_" if prefix and prefix[-1] not in ":_-." else prefix
 
 
-def _payloads(push: Any, channel: str) -> list[bytes]:
+def payloads_of(push: Any, channel: str) -> list[bytes]:
     """What was published on this channel, from one push."""
     kind, *rest = push
     if kind == b"message" and rest[0] == channel.encode():

@@ -10,7 +10,9 @@ from __future__ import annotations
 import time
 from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from umbel.backends.base import ResultBackend
 from umbel.drivers.sql import open_driver
@@ -20,6 +22,9 @@ from umbel.exceptions import DecodeError, EncodeError
 from umbel.message import serializers
 from umbel.message.record import ResultRecord
 from umbel.states import READY_STATES
+
+if TYPE_CHECKING:
+    from umbel.backends.sql_watcher import Watcher
 
 __all__ = ["SqlBackend"]
 
@@ -91,6 +96,12 @@ class SqlBackend(ResultBackend):
             f"SELECT {', '.join(_COLUMNS)} FROM umbel_result "
             "WHERE task_id = ? AND (expires_at IS NULL OR expires_at > ?)"
         )
+        self._find_ready = adapt(
+            f"SELECT {', '.join(_COLUMNS)} FROM umbel_result "
+            f"WHERE task_id IN ({self.driver.dialect.members_of()}) "
+            "AND ready = 1 AND (expires_at IS NULL OR expires_at > ?)"
+        )
+        self._watcher: Watcher | None = None
         self._forget = adapt("DELETE FROM umbel_result WHERE task_id = ?")
         self._prune = adapt(
             "DELETE FROM umbel_result WHERE id IN "
@@ -170,6 +181,26 @@ class SqlBackend(ResultBackend):
         finally:
             watch.close()
 
+    async def wait_async(self, task_id: str, timeout: float | None) -> ResultRecord | None:
+        if self._watcher is None:
+            from umbel.backends.sql_watcher import Watcher
+
+            self._watcher = Watcher(self.driver, TOPIC, self.load_ready)
+        return await self._watcher.wait(task_id, timeout)
+
+    def load_ready(self, task_ids: Sequence[str]) -> list[tuple[str, ResultRecord | Exception]]:
+        """Those of these records that are of a ready state, or why one cannot be read."""
+        given = msgspec.json.encode(list(task_ids)).decode()
+        with self.driver.session() as session:
+            rows = session.fetch(self._find_ready, (given, self._now()))
+        return [(row[0], self._readable(dict(zip(_COLUMNS, row, strict=True)))) for row in rows]
+
+    def _readable(self, row: Mapping[str, Any]) -> ResultRecord | Exception:
+        try:
+            return self._record(row)
+        except DecodeError as error:
+            return error
+
     def _record(self, row: Mapping[str, Any]) -> ResultRecord:
         text, encoding = row["result"], row["content_encoding"]
         payload = b64decode(text) if encoding == _BINARY else text.encode()
@@ -215,6 +246,8 @@ class SqlBackend(ResultBackend):
                 self._prune_at = now + _PRUNE_AGAIN
 
     def close(self) -> None:
+        if self._watcher is not None:
+            self._watcher.close()
         self.driver.close()
 
     def _prune_some(self) -> int:

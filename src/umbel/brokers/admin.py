@@ -27,6 +27,8 @@ class QueueStatus(msgspec.Struct, frozen=True, kw_only=True):
     delayed: int
     #: Lent to consumers.
     lent: int
+    #: Whether it was paused: nothing of it is lent.
+    paused: bool = False
 
 
 class ConsumerStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,7 +73,21 @@ class QueueAdmin(ABC):
 
     @abstractmethod
     def queues(self, names: Sequence[str] = ()) -> list[QueueStatus]:
-        """Status of these queues and of every queue that the broker knows, by name."""
+        """Status of these queues and of every queue that the broker knows or that is paused, by name."""
+
+    @abstractmethod
+    def pause(self, queue: str) -> None:
+        """Lend nothing of this queue to anybody, whether ready or parked, until it is resumed; at
+        once, for every consumer, also after restarts. It takes new messages, its delayed ones
+        become ready, and what is lent already goes on. Pausing twice is harmless."""
+
+    @abstractmethod
+    def resume(self, queue: str) -> None:
+        """End the pause, and wake the consumers that wait. Harmless when there is none."""
+
+    @abstractmethod
+    def paused(self) -> list[str]:
+        """The queues that are paused, by name."""
 
     @abstractmethod
     def consumers(self) -> list[ConsumerStatus]:

@@ -29,8 +29,23 @@ from umbel.message.record import ResultRecord
 
 if TYPE_CHECKING:
     from umbel.brokers.admin import QueueAdmin
+    from umbel.brokers.bus import Bus
 
-__all__ = ["Broker", "Consumer", "Delivery", "Exchange", "RecordStore", "Settlement", "Verdict"]
+__all__ = [
+    "REVOKED_MOST",
+    "Binding",
+    "Broker",
+    "Consumer",
+    "Delivery",
+    "Exchange",
+    "RecordStore",
+    "Settlement",
+    "Verdict",
+]
+
+
+#: Revoked tasks that a broker remembers.
+REVOKED_MOST = 50_000
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,6 +106,8 @@ class Exchange(msgspec.Struct, frozen=True):
     refused: list[Settlement]
     #: There are parked messages in this broker: ``unpark`` may find some for this consumer.
     parked: bool = False
+    #: Changes whenever somebody revokes tasks; 0: nobody ever did. Then ``Broker.revoked`` tells more.
+    revocations: int = 0
 
 
 class RecordStore(Protocol):
@@ -143,6 +160,16 @@ class Consumer(ABC):
         """Release every loan still held (not counted) and sign off. Closing twice is harmless."""
 
 
+class Binding(msgspec.Struct, frozen=True):
+    """Messages to ``exchange`` go to ``queue`` as well, where the routing keys agree."""
+
+    exchange: str
+    #: ``direct``, ``topic`` or ``fanout``.
+    kind: str
+    routing_key: str
+    queue: str
+
+
 class Broker(ABC):
     """Keeps messages. Safe to share between threads; after a fork the child opens its own
     connections by itself. Connects on first use, not when constructed."""
@@ -154,6 +181,11 @@ class Broker(ABC):
     #: Whether other processes, forked ones too, see the same messages.
     crosses_processes: bool = True
 
+    @property
+    @abstractmethod
+    def bus(self) -> Bus:
+        """Control commands, their replies, and events; made when it is first asked for."""
+
     @abstractmethod
     def publish(self, messages: Sequence[Message], timeout: float | None = None) -> None:
         """Keep these messages. On return they survive the death of this process; those with
@@ -162,6 +194,16 @@ class Broker(ABC):
         ``timeout`` seconds (None: the broker's own limit); then some may have been kept.
         """
 
+    async def publish_async(
+        self, messages: Sequence[Message], timeout: float | None = None
+    ) -> None:
+        """``publish`` for a caller inside an event loop, which goes on meanwhile. Who is cancelled
+        does not know whether the messages were kept. Brokers whose driver has no asynchronous client
+        do it in one of a few threads."""
+        from umbel.offload import offload
+
+        await offload(self.publish, messages, timeout)
+
     def publish_all(
         self, batches: Iterable[Sequence[Message]], timeout: float | None = None
     ) -> None:
@@ -169,6 +211,10 @@ class Broker(ABC):
         is being made, so what making one raises comes after those before it were kept."""
         for messages in batches:
             self.publish(messages, timeout)
+
+    def declare(self, bindings: Sequence[Binding]) -> None:  # noqa: B027 - most kinds have nobody to tell
+        """Say which queues exchanges lead to, where other programs ask the server. Umbel's own
+        senders do not ask: they go by their settings. Repeating it is harmless."""
 
     @abstractmethod
     def consume(
@@ -200,6 +246,17 @@ class Broker(ABC):
     @abstractmethod
     def joins(self, records: RecordStore) -> bool:
         """Whether results for this store can be written in the same atomic step as a settlement."""
+
+    @abstractmethod
+    def revoke(self, ids: Sequence[str], until: float) -> None:
+        """Remember until this moment that the tasks of these ids are not to start any more. Of an
+        id that is revoked again, the last moment counts. At most ``REVOKED_MOST`` are remembered;
+        those that would be forgotten first go first. Survives what messages survive. It touches no
+        message: workers ask."""
+
+    @abstractmethod
+    def revoked(self) -> dict[str, float]:
+        """The ids that are revoked now, and until when."""
 
     @abstractmethod
     def attended(self) -> bool:

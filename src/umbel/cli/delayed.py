@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import datetime
 
 import click
 
-from umbel import states
 from umbel.brokers.admin import QueueAdmin
 from umbel.cli.main import Invocation
 from umbel.cli.numbers import Whole
-from umbel.exceptions import TaskRevokedError
-from umbel.message.failure import describe
-from umbel.message.record import ResultRecord
+from umbel.result.revoking import revoked_record
 
 __all__ = ["delayed"]
 
@@ -53,20 +50,10 @@ def cancel(obj: Invocation, ids: tuple[str, ...]) -> int:
         if app.broker.admin.cancel(task_id):
             cancelled += 1
             if app.backend is not None:
-                app.backend.store(_revoked(task_id, app.conf.result_expires or None))
+                app.backend.store(revoked_record(task_id, app.conf.result_expires or None))
     click.echo(f"{cancelled} of {len(ids)} cancelled.")
     return 0 if cancelled == len(ids) else 1
 
 
 def _moment(due: float | None) -> str:
     return datetime.fromtimestamp(due or 0.0).astimezone().isoformat(timespec="seconds")
-
-
-def _revoked(task_id: str, ttl: float | None) -> ResultRecord:
-    return ResultRecord(
-        task_id=task_id,
-        status=states.REVOKED,
-        result=describe(TaskRevokedError("revoked")),
-        date_done=datetime.now(UTC).isoformat(),
-        ttl=ttl,
-    )

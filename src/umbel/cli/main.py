@@ -26,6 +26,7 @@ COMMANDS = {
     "dead": "umbel.cli.dead:dead",
     "delayed": "umbel.cli.delayed:delayed",
     "health": "umbel.cli.health:health",
+    "multi": "umbel.cli.multi:multi",
     "purge": "umbel.cli.queues:purge",
     "queues": "umbel.cli.queues:queues",
     "report": "umbel.cli.report:report",
@@ -38,7 +39,7 @@ COMMANDS = {
 #: Commands of Celery that do not exist yet; what they could be mistaken for is not meant.
 LATER = frozenset(
     {"amqp", "beat", "control", "events", "flower", "graph", "inspect", "list", "logtool"}
-    | {"migrate", "multi", "shell", "upgrade"}
+    | {"migrate", "shell", "upgrade"}
 )
 
 
@@ -98,6 +99,11 @@ class Invocation:
     @property
     def quiet(self) -> bool:
         return bool(self.values.get("quiet"))
+
+    @property
+    def color(self) -> bool | None:
+        """False: nothing is to have colours."""
+        return False if self.values.get("no_color") else None
 
     @property
     def app(self) -> Any:

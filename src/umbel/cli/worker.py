@@ -3,41 +3,47 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
 
 from umbel import __version__
-from umbel.app.deployment import worker_values
+from umbel.app.deployment import node_name, worker_values
+from umbel.cli.gevent_start import restart_patched
+from umbel.cli.launch import Launch, launch_options, writes_json
 from umbel.cli.main import Invocation
 from umbel.cli.numbers import Decimal, Whole
+from umbel.cli.program import Program
+from umbel.cli.reload import run_reloading
 from umbel.events.emitter import Emitter
-from umbel.worker.log import LogLines, set_up_logging
+from umbel.worker.board import Board
+from umbel.worker.log import LogLines
 from umbel.worker.options import WorkerOptions
+from umbel.worker.pools import kinds
 from umbel.worker.worker import Worker
 
 __all__ = ["worker"]
 
 POSITIVE = Decimal(min=0, min_open=True)
-LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", "FATAL")
 
 
 @click.command()
 @click.option("-n", "--hostname", metavar="NAME", help="The node's name; %h is the host.")
 @click.option("-c", "--concurrency", type=Whole(min=1), help="Processes; default: cores.")
-@click.option("-P", "--pool", metavar="POOL", help="prefork (default) or solo.")
-@click.option("-Q", "--queues", metavar="A,B", help="Take messages of these queues only.")
 @click.option(
-    "-l",
-    "--loglevel",
-    default="WARNING",
-    show_default=True,
-    type=click.Choice(LEVELS, case_sensitive=False),
-    help="INFO shows a line for each task.",
+    "-P", "--pool", metavar="POOL", help="prefork (default), threads, asyncio, gevent or solo."
 )
+@click.option(
+    "--processes",
+    type=click.IntRange(min=1),
+    metavar="M",
+    help="So many times the processes that the pool has by itself.",
+)
+@click.option("-Q", "--queues", metavar="A,B", help="Take messages of these queues only.")
+@click.option("-X", "--exclude-queues", metavar="A,B", help="Take none of these queues.")
 @click.option("--health", metavar="ADDRESS", help="Answer probes here: host:port or a socket path.")
 @click.option("--time-limit", type=POSITIVE, metavar="SECONDS", help="Hard limit for each task.")
 @click.option(
@@ -51,38 +57,41 @@ LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", "FATAL")
     metavar="SECONDS",
     help="To finish when told to stop.",
 )
+@click.option("--reload", is_flag=True, help="Start anew when code changes; for development.")
+@launch_options
 @click.pass_obj
 def worker(obj: Invocation, /, **flags: Any) -> int:
     """Run tasks until told to stop (TERM or Ctrl-C: finish what runs; again: at once)."""
+    launch = Launch.take(flags)
+    launch.prepare(obj)
+    if flags.pop("reload"):
+        launch.refuse_detached("--reload")
+        return run_reloading(Path(launch.workdir or obj.values.get("workdir") or ".").absolute())
     app = obj.app
     app.import_modules()
-    conf = app.conf
-    level = getattr(logging, flags.pop("loglevel").upper())
-    set_up_logging(
-        level,
-        line_format=conf.worker_log_format,
-        task_format=conf.worker_task_log_format,
-        hijack=conf.worker_hijack_root_logger,
-    )
+    program = Program(app, node_name(flags["hostname"]), flags)
+    program.begin()
     options = _options(app, flags)
-    emitter = Emitter()
-    LogLines(emitter).subscribe()
-    node = Worker(options, emitter)
-    if not obj.quiet:
-        with contextlib.suppress(OSError, ValueError, AttributeError):  # stdout may be closed
-            click.echo(banner(app, options, node))
-            sys.stdout.flush()
-    return node.run()
+    if kinds.find(options.pool).patched:
+        restart_patched(sys.argv)
+    with launch.process(app.conf, options.node, color=obj.color):
+        emitter = Emitter()
+        LogLines(emitter).subscribe()
+        node = Worker(options, emitter)
+        program.built(node)
+        launch.settled()
+        if not obj.quiet and not writes_json(app.conf):
+            with contextlib.suppress(OSError, ValueError, AttributeError):  # stdout may be closed
+                click.echo(banner(app, options, node))
+                sys.stdout.flush()
+        return node.run()
 
 
 def _options(app: Any, flags: dict[str, Any]) -> WorkerOptions:
-    named = flags.pop("queues")
-    queues = [name.strip() for name in (named or "").split(",") if name.strip()]
-    if named is not None and not queues:
-        raise click.BadParameter("no queue is named", param_hint="-Q")
     values = worker_values(
         app,
-        queues=queues,
+        queues=_names(flags.pop("queues"), "-Q"),
+        exclude=_names(flags.pop("exclude_queues"), "-X"),
         concurrency=flags.pop("concurrency"),
         pool=flags.pop("pool"),
         hostname=flags.pop("hostname"),
@@ -99,6 +108,14 @@ def _options(app: Any, flags: dict[str, Any]) -> WorkerOptions:
     return WorkerOptions(**values)
 
 
+def _names(given: str | None, flag: str) -> list[str]:
+    """The queues that a flag lists."""
+    names = [name.strip() for name in (given or "").split(",") if name.strip()]
+    if given is not None and not names:
+        raise click.BadParameter("no queue is named", param_hint=flag)
+    return names
+
+
 def banner(app: Any, options: WorkerOptions, node: Worker) -> str:
     """What this worker is, for the person who started it. Passwords are hidden."""
     backend = app.backend
@@ -108,7 +125,7 @@ def banner(app: Any, options: WorkerOptions, node: Worker) -> str:
         f"  app:      {app.main or '(none)'}",
         f"  broker:   {app.broker.display_url}",
         f"  results:  {backend.display_url if backend is not None else 'disabled'}",
-        f"  pool:     {options.pool}, {_processes(options.concurrency)}",
+        f"  pool:     {options.pool}, {_size(node.board)}",
         f"  queues:   {', '.join(options.queues)}",
     ]
     if node.health is not None:
@@ -119,5 +136,7 @@ def banner(app: Any, options: WorkerOptions, node: Worker) -> str:
     return "\n".join(lines)
 
 
-def _processes(count: int) -> str:
-    return "1 process" if count == 1 else f"{count} processes"
+def _size(board: Board) -> str:
+    count, slots = len(board.places), board.slots_each
+    processes = "1 process" if count == 1 else f"{count} processes"
+    return processes if slots == 1 else f"{processes}, {slots} slots in each"

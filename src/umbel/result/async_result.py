@@ -7,17 +7,23 @@ asks. Every question reads the record anew, until there is a final one, which is
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
 
 from umbel import states
-from umbel.current import current_app, current_context
+from umbel.current import current_app
 from umbel.exceptions import ImproperlyConfigured, ResultNotFound, TimeoutError  # noqa: A004
 from umbel.message.failure import restore
 from umbel.message.record import ResultRecord
+from umbel.result.awaiting import Awaited
+from umbel.result.revoking import revoke
+from umbel.result.waiting import (
+    allow_join_result,
+    assert_will_not_block,
+    check_timeout,
+    denied_join_result,
+)
 
 if TYPE_CHECKING:
     from umbel.app.app import Umbel
@@ -31,53 +37,14 @@ R = TypeVar("R")
 #: Seconds for a record that is on its way: a message that was just settled, a store that lags.
 _GRACE = 1.0
 
-_DEADLOCK = (
-    "Never wait for a result inside a task: when every process waits, none is left to run "
-    "what they wait for. Let the other task go on by itself, or, if you are sure, wait "
-    "inside `with allow_join_result():`"
-)
 
-_may_wait: ContextVar[bool | None] = ContextVar("umbel_may_wait", default=None)
-
-
-@contextmanager
-def allow_join_result() -> Iterator[None]:
-    """Allow tasks to wait for other tasks in the block. If all processes wait, nothing ever ends."""
-    token = _may_wait.set(True)
-    try:
-        yield
-    finally:
-        _may_wait.reset(token)
-
-
-@contextmanager
-def denied_join_result() -> Iterator[None]:
-    """Forbid to wait for results in the block, inside and outside of tasks."""
-    token = _may_wait.set(False)
-    try:
-        yield
-    finally:
-        _may_wait.reset(token)
-
-
-def assert_will_not_block(reason: str = _DEADLOCK) -> None:
-    """Raise ``RuntimeError`` for this reason where waiting for a result is forbidden."""
-    allowed = _may_wait.get()
-    if allowed is None:
-        context = current_context()
-        allowed = context is None or context.called_directly
-    if not allowed:
-        raise RuntimeError(reason)
-
-
-class AsyncResult(Generic[R]):
+class AsyncResult(Awaited[R]):
     """How a task that was sent is doing. ``R`` is what the task returns."""
 
     TimeoutError = TimeoutError
     #: True when the task was sent with ``ignore_result``: there will never be a result.
     ignored = False
     app: Umbel
-    _record: ResultRecord | None = None
     _backend: ResultBackend | None = None
 
     def __init__(
@@ -122,7 +89,7 @@ class AsyncResult(Generic[R]):
         the result backend nor the broker, instead of waiting for ever.
         """
         if timeout is not None:
-            _check_timeout(timeout)
+            check_timeout(timeout)
         if disable_sync_subtasks:
             assert_will_not_block()
         if self.ignored:
@@ -158,10 +125,7 @@ class AsyncResult(Generic[R]):
             if record is not None:
                 return record
             if deadline is not None and time.monotonic() >= deadline:
-                raise TimeoutError(
-                    f"The result of {self._described()} was not there after {timeout:g} seconds; "
-                    f"its state is {self.state}"
-                )
+                raise self._late(timeout, self.state)
             if on_interval is not None:
                 on_interval()
             if asking:
@@ -273,6 +237,10 @@ class AsyncResult(Generic[R]):
         """Where its message is now: ready, delayed, lent, parked or dead; None: on no queue."""
         return self.app.broker.admin.locate(self.id)
 
+    def revoke(self) -> None:
+        """Take it back, unless it has begun: it never starts, on no worker, and ends as REVOKED."""
+        revoke(self.app, self.id, self._backend or self.app.backend)
+
     def forget(self) -> None:
         """Delete what is stored about it."""
         self._record = None
@@ -324,10 +292,6 @@ class AsyncResult(Generic[R]):
         parent = self.parent
         return (self.id, parent.as_tuple() if parent is not None else None), None
 
-    def _final(self) -> ResultRecord | None:
-        record = self._record
-        return record if record is not None and record.status in states.READY_STATES else None
-
     def _load(self) -> ResultRecord | None:
         if self._record is not None:
             return self._record
@@ -349,9 +313,6 @@ class AsyncResult(Generic[R]):
             error.add_note(f"\nIn the worker:\n{record.traceback.rstrip()}")
         raise error
 
-    def _described(self) -> str:
-        return f"task {self.task_name}[{self.id}]" if self.task_name else f"task {self.id}"
-
     def __eq__(self, other: object) -> bool:
         if isinstance(other, AsyncResult):
             return other.id == self.id
@@ -368,11 +329,6 @@ class AsyncResult(Generic[R]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.id, None, self.task_name, None, self.parent)
-
-
-def _check_timeout(timeout: Any) -> None:
-    if not isinstance(timeout, int | float) or timeout != timeout:  # noqa: PLR0124 - NaN
-        raise TypeError(f"get(): timeout is a number of seconds or None, not {timeout!r}")
 
 
 def _moment(value: Any) -> datetime:

@@ -38,6 +38,10 @@ class EagerResult(AsyncResult[R]):
         self._state = state
         self._traceback = traceback
 
+    def revoke(self) -> None:
+        """It has run already; its state is REVOKED from now on."""
+        self._state = states.REVOKED
+
     def get(  # noqa: PLR0917 - Celery's positions
         self,
         timeout: float | None = None,  # noqa: ARG002
@@ -59,6 +63,23 @@ class EagerResult(AsyncResult[R]):
         return value
 
     wait = get
+
+    async def aget(
+        self,
+        timeout: float | None = None,  # noqa: ARG002
+        propagate: bool = True,
+        *,
+        disable_sync_subtasks: bool = True,
+    ) -> R:
+        """``get``."""
+        return self.get(propagate=propagate, disable_sync_subtasks=disable_sync_subtasks)
+
+    async def astate(self) -> str:
+        """How it ended."""
+        return self._state
+
+    async def aforget(self) -> None:
+        """There is nothing to delete."""
 
     @property
     def state(self) -> str:

@@ -20,6 +20,7 @@ from umbel.message.failure import describe
 from umbel.message.message import Message
 from umbel.message.record import ResultRecord
 from umbel.message.tracebacks import format_traceback
+from umbel.worker.board import Slot
 
 __all__ = ["Aftermath"]
 
@@ -32,21 +33,21 @@ class Aftermath:
     def __init__(self, broker: Broker, records: RecordStore | None) -> None:
         self.broker = broker
         self.records = records
-        self._waiting: deque[Settlement] = deque()
+        self._waiting: deque[tuple[Slot, Settlement]] = deque()
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def add(self, settlement: Settlement) -> None:
-        """Keep it until it has been dealt with."""
-        self._waiting.append(settlement)
+    def add(self, slot: Slot, settlement: Settlement) -> None:
+        """Keep it until it has been dealt with; then the slot is told."""
+        self._waiting.append((slot, settlement))
 
     def settle_next(self) -> bool:
         """Deal with the oldest; False when there is none. Raises OperationalError, and then it
         stays. What can never be sent or stored is a failure of its task."""
         if not self._waiting:
             return False
-        settlement = self._waiting[0]
+        slot, settlement = self._waiting[0]
         try:
             self._deal_with(settlement.record, settlement.publish)
         except OperationalError:
@@ -56,6 +57,7 @@ class Aftermath:
             if settlement.record is not None:
                 self._deal_with(_failed(settlement.record, error), ())
         self._waiting.popleft()
+        slot.acknowledge("")
         return True
 
     def _deal_with(self, record: ResultRecord | None, messages: Sequence[Message]) -> None:

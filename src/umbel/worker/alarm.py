@@ -1,22 +1,39 @@
-"""Interrupts the main thread of this process at a given moment: how soft time limits arrive.
+"""Interrupts a job at a given moment: how soft time limits arrive in plain functions.
 
-A thread waits for the nearest moment and sends SIGUSR1 to the main thread; the signal's handler
-raises there, between two bytecodes, also while the task sleeps or waits for I/O.
+The main thread is sent SIGUSR1, whose handler raises there, between two bytecodes, also while the
+task sleeps or waits for I/O. Other threads get no signals: for them the interpreter is asked to
+raise between two bytecodes, which has to wait for the end of a call into C.
 """
 
 from __future__ import annotations
 
+import ctypes
 import signal
 import threading
 import time
+from abc import ABC, abstractmethod
 from types import FrameType
 
-__all__ = ["Alarm"]
+__all__ = ["Alarm", "MainThreadAlarm", "ThreadAlarm"]
 
 
-class Alarm:
-    """One pending interruption at a time. ``install``, ``arm`` and ``disarm`` belong to the main
-    thread."""
+class Alarm(ABC):
+    """Pending interruptions for each thread, which arms and disarms its own."""
+
+    def install(self) -> None:  # noqa: B027 - most need nothing
+        """Get ready, in the main thread, before anything is armed."""
+
+    @abstractmethod
+    def arm(self, seconds: float, error: BaseException) -> None:
+        """Raise ``error`` in this thread after ``seconds``, unless disarmed before."""
+
+    @abstractmethod
+    def disarm(self) -> None:
+        """From here on nothing is raised any more."""
+
+
+class MainThreadAlarm(Alarm):
+    """For the main thread alone, and one interruption at a time."""
 
     def __init__(self) -> None:
         self._change = threading.Condition()
@@ -26,11 +43,9 @@ class Alarm:
         self._thread: threading.Thread | None = None
 
     def install(self) -> None:
-        """Take SIGUSR1 over."""
         signal.signal(signal.SIGUSR1, self._on_signal)
 
     def arm(self, seconds: float, error: BaseException) -> None:
-        """Raise ``error`` in the main thread after ``seconds``, unless disarmed before."""
         if self._thread is None or not self._thread.is_alive():
             self._thread = threading.Thread(target=self._watch, name="umbel-alarm", daemon=True)
             self._thread.start()
@@ -40,7 +55,6 @@ class Alarm:
             self._change.notify()
 
     def disarm(self) -> None:
-        """From here on nothing is raised any more."""
         self._error = None
         self._moment = None
 
@@ -62,3 +76,53 @@ class Alarm:
         if self._error is not None and time.monotonic() >= self._due:
             error, self._error = self._error, None
             raise error
+
+
+class ThreadAlarm(Alarm):
+    """For any thread. What is raised is a new object of the error's class: the interpreter takes no
+    other."""
+
+    def __init__(self) -> None:
+        self._change = threading.Condition()
+        #: Thread -> monotonic moment, and what to raise then.
+        self._armed: dict[int, list[tuple[float, type[BaseException]]]] = {}
+        self._watching = False
+
+    def arm(self, seconds: float, error: BaseException) -> None:
+        with self._change:
+            armed = self._armed.setdefault(threading.get_ident(), [])
+            armed.append((time.monotonic() + seconds, type(error)))
+            if not self._watching:
+                self._watching = True
+                threading.Thread(target=self._watch, name="umbel-alarm", daemon=True).start()
+            self._change.notify()
+
+    def disarm(self) -> None:
+        try:
+            self._forget()
+        except BaseException:  # it came in the middle of this
+            self._forget()
+            raise
+
+    def _forget(self) -> None:
+        thread = threading.get_ident()
+        with self._change:
+            self._armed.pop(thread, None)
+            _raise_in(thread, None)  # what is on its way does not arrive any more
+
+    def _watch(self) -> None:
+        with self._change:
+            while True:
+                now = time.monotonic()
+                for thread, armed in self._armed.items():
+                    for one in [one for one in armed if one[0] <= now]:
+                        armed.remove(one)
+                        _raise_in(thread, one[1])
+                moments = [moment for armed in self._armed.values() for moment, _ in armed]
+                self._change.wait(min(moments) - now if moments else None)
+
+
+def _raise_in(thread: int, kind: type[BaseException] | None) -> None:
+    """``PyThreadState_SetAsyncExc``: between two bytecodes of that thread. None: take it back."""
+    error = None if kind is None else ctypes.py_object(kind)
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), error)

@@ -1,8 +1,9 @@
 """What each child process works on, in memory that its supervisor shares and outlives.
 
-A child writes before it calls a task and after; the supervisor reads it to know which loans a dead
-child had begun, and who is past a hard time limit. No locks: every field has one writer, and a
-reader that must be sure reads twice.
+A child has a place, and in it a slot for each job that it can run at once. It writes before it
+calls a task and after; the supervisor reads it to know which loans a dead child was running, and
+who is past a hard time limit. No locks: every field has one writer, and a reader that must be sure
+reads twice.
 """
 
 from __future__ import annotations
@@ -11,65 +12,44 @@ import logging
 import mmap
 import struct
 
-__all__ = ["Board", "Slot"]
+__all__ = ["Board", "Place", "Slot"]
 
 logger = logging.getLogger("umbel.worker")
 
-_ID = struct.Struct("=H126s")  # consumer id
-_RUN = struct.Struct("=QdH238s")  # generation, monotonic start, loan
-_LIMIT = struct.Struct("=dd")  # monotonic moment of the hard limit, its seconds
-_READY = struct.Struct("=B")
-_RUN_AT = _ID.size
-_LIMIT_AT = _RUN_AT + _RUN.size
-_READY_AT = _LIMIT_AT + _LIMIT.size
-_REST_AT = _READY_AT + _READY.size
-_ACKNOWLEDGED = struct.Struct("=H98s")  # task id
-_ACKNOWLEDGED_AT = _REST_AT + _READY.size
-_SIZE = 512
+# Of a place: consumer id, whether it takes messages, how it rests, whether it ever ran a job.
+_ID = struct.Struct("=H126s")
+_READY_AT = _ID.size
+_REST_AT = _READY_AT + 1
+_WORKED_AT = _REST_AT + 1
+_PLACE = 136
+# Of a slot: monotonic start and loan; monotonic moment of the hard limit and its seconds; task id.
+_RUN = struct.Struct("=dH238s")
+_LIMIT = struct.Struct("=dd")
+_ACKNOWLEDGED = struct.Struct("=H98s")
+_LIMIT_AT = _RUN.size
+_ACKNOWLEDGED_AT = _LIMIT_AT + _LIMIT.size
+_SLOT = 368
+
 _AWAKE, _ASLEEP, _WATCHING = range(3)
 _LONGEST_ID = 126
 _LONGEST_TASK_ID = 98
 
 
 class Slot:
-    """One place on the board: one job at a time of one process."""
+    """Room for one job. Everything but reading belongs to the thread that runs the job."""
 
-    def __init__(self, memory: mmap.mmap, index: int) -> None:
+    def __init__(self, memory: mmap.mmap, base: int) -> None:
         self._memory = memory
-        self._index = index
-        self._base = index * _SIZE
-        self._generation = 0
-
-    @property
-    def number(self) -> int:
-        """The place, from 1."""
-        return self._index + 1
-
-    def sign(self, consumer_id: str) -> None:
-        """Say under which consumer id this process holds its loans."""
-        text = consumer_id.encode()
-        if len(text) > _LONGEST_ID:
-            raise ValueError(f"the consumer id {consumer_id!r} is longer than {_LONGEST_ID} bytes")
-        _ID.pack_into(self._memory, self._base, len(text), text)
-
-    @property
-    def consumer_id(self) -> str:
-        """The signed id; empty before the process has one."""
-        length, text = _ID.unpack_from(self._memory, self._base)
-        signed: str = text[:length].decode()
-        return signed
+        self._base = base
 
     def begin(self, loan: str, started: float) -> None:
         """The job of this loan is about to run."""
-        self._generation += 1
         text = loan.encode()
-        _RUN.pack_into(
-            self._memory, self._base + _RUN_AT, self._generation, started, len(text), text
-        )
+        _RUN.pack_into(self._memory, self._base, started, len(text), text)
 
     def end(self) -> None:
         """Nothing runs here."""
-        _RUN.pack_into(self._memory, self._base + _RUN_AT, self._generation, 0.0, 0, b"")
+        _RUN.pack_into(self._memory, self._base, 0.0, 0, b"")
         _LIMIT.pack_into(self._memory, self._base + _LIMIT_AT, 0.0, 0.0)
 
     def acknowledge(self, task_id: str) -> None:
@@ -84,28 +64,20 @@ class Slot:
     @property
     def acknowledged(self) -> str:
         """The task id of a job whose loan has ended, and whose result is not stored; empty: none."""
-        length, text = _ACKNOWLEDGED.unpack_from(self._memory, self._base + _ACKNOWLEDGED_AT)
-        task_id: str = text[:length].decode()
-        return task_id
+        return _text(_ACKNOWLEDGED, self._memory, self._base + _ACKNOWLEDGED_AT)
 
     @property
     def loan(self) -> str:
         """The loan of the running job, or empty."""
-        _generation, _started, length, text = _RUN.unpack_from(self._memory, self._base + _RUN_AT)
+        _started, length, text = _RUN.unpack_from(self._memory, self._base)
         running: str = text[:length].decode()
         return running
 
     @property
     def started(self) -> float:
         """Monotonic moment when the running job began, 0 when none runs."""
-        started: float = _RUN.unpack_from(self._memory, self._base + _RUN_AT)[1]
+        started: float = _RUN.unpack_from(self._memory, self._base)[0]
         return started
-
-    @property
-    def worked(self) -> bool:
-        """Whether this process has begun a job."""
-        generation: int = _RUN.unpack_from(self._memory, self._base + _RUN_AT)[0]
-        return generation > 0
 
     def limit(self, moment: float, seconds: float) -> None:
         """Set the hard limit of the running job; 0: none."""
@@ -117,14 +89,78 @@ class Slot:
         moment, seconds = _LIMIT.unpack_from(self._memory, self._base + _LIMIT_AT)
         return moment, seconds
 
+
+class Place:
+    """One process's part of the board."""
+
+    def __init__(self, board: Board, index: int) -> None:
+        self._memory = memory = board.memory
+        self._size = board.size_of_place
+        self._index = index
+        self._base = base = index * self._size
+        self.slots = [
+            Slot(memory, base + _PLACE + number * _SLOT) for number in range(board.slots_each)
+        ]
+
+    @property
+    def number(self) -> int:
+        """From 1."""
+        return self._index + 1
+
+    def sign(self, consumer_id: str) -> None:
+        """Say under which consumer id this process holds its loans."""
+        text = consumer_id.encode()
+        if len(text) > _LONGEST_ID:
+            raise ValueError(f"the consumer id {consumer_id!r} is longer than {_LONGEST_ID} bytes")
+        _ID.pack_into(self._memory, self._base, len(text), text)
+
+    @property
+    def consumer_id(self) -> str:
+        """The signed id; empty before the process has one."""
+        return _text(_ID, self._memory, self._base)
+
     def announce(self, ready: bool) -> None:
         """Say whether this process takes messages."""
-        _READY.pack_into(self._memory, self._base + _READY_AT, ready)
+        self._memory[self._base + _READY_AT] = ready
 
     @property
     def ready(self) -> bool:
         """Whether the process takes messages."""
-        return bool(_READY.unpack_from(self._memory, self._base + _READY_AT)[0])
+        return bool(self._memory[self._base + _READY_AT])
+
+    def work(self) -> None:
+        """This process has begun a job."""
+        self._memory[self._base + _WORKED_AT] = 1
+
+    @property
+    def worked(self) -> bool:
+        """Whether this process has begun a job."""
+        return bool(self._memory[self._base + _WORKED_AT])
+
+    @property
+    def running(self) -> frozenset[str]:
+        """The loans of the jobs that run now."""
+        return frozenset(slot.loan for slot in self.slots) - {""}
+
+    @property
+    def acknowledged(self) -> frozenset[str]:
+        """The task ids of its slots' jobs whose loans have ended, and whose results are not stored."""
+        return frozenset(slot.acknowledged for slot in self.slots) - {""}
+
+    @property
+    def limited(self) -> bool:
+        """Whether a running job has a hard limit."""
+        return any(slot.hard_limit[0] for slot in self.slots)
+
+    def overdue(self, now: float) -> tuple[str, float]:
+        """The loan of a job that is past its hard limit, and the limit in seconds; ("", 0): none."""
+        for slot in self.slots:
+            moment, seconds = slot.hard_limit
+            if moment and now >= moment:
+                loan = slot.loan
+                if loan and slot.hard_limit == (moment, seconds):
+                    return loan, seconds
+        return "", 0.0
 
     def rest(self) -> bool:
         """This process has nothing to do. True: it is the one that watches for messages. (Now and
@@ -149,17 +185,25 @@ class Slot:
 
     def _others(self, state: int) -> bool:
         memory, own = self._memory, self._base + _REST_AT
-        places = range(_REST_AT, len(memory), _SIZE)
+        places = range(_REST_AT, len(memory), self._size)
         return any(memory[place] == state for place in places if place != own)
 
     def clear(self) -> None:
         """Forget everything: a new process takes this place."""
-        self._memory[self._base : self._base + _SIZE] = bytes(_SIZE)
+        self._memory[self._base : self._base + self._size] = bytes(self._size)
 
 
 class Board:
-    """Places for ``size`` processes. Made before the first fork."""
+    """Places for so many processes, each with so many slots. Made before the first fork."""
 
-    def __init__(self, size: int) -> None:
-        self._memory = mmap.mmap(-1, max(size, 1) * _SIZE)
-        self.slots = [Slot(self._memory, index) for index in range(size)]
+    def __init__(self, processes: int, slots_each: int = 1) -> None:
+        self.slots_each = slots_each
+        self.size_of_place = _PLACE + slots_each * _SLOT
+        self.memory = mmap.mmap(-1, max(processes, 1) * self.size_of_place)
+        self.places = [Place(self, index) for index in range(processes)]
+
+
+def _text(field: struct.Struct, memory: mmap.mmap, base: int) -> str:
+    length, text = field.unpack_from(memory, base)
+    found: str = text[:length].decode()
+    return found

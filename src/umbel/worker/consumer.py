@@ -36,6 +36,7 @@ from umbel.worker.job import Job
 from umbel.worker.outage import Outage
 from umbel.worker.pools.base import Pool
 from umbel.worker.reception import Reception
+from umbel.worker.revoked import Revoked
 from umbel.worker.sleep import Sleep
 
 __all__ = ["ConsumerLoop"]
@@ -66,6 +67,7 @@ class ConsumerLoop:
         batch: BatchSize,
         control: Control,
         emitter: Emitter,
+        revoked: Revoked,
         max_jobs: int | None = None,
         watch: Callable[[], None] | None = None,
     ) -> None:
@@ -78,6 +80,7 @@ class ConsumerLoop:
         self.batch = batch
         self.control = control
         self.emitter = emitter
+        self.revoked = revoked
         self.max_jobs = max_jobs
         #: Called before jobs run in this thread that others will wait for.
         self._watch = watch
@@ -238,6 +241,8 @@ class ConsumerLoop:
             self._ended.extendleft(self._written_alone(one) for one in reversed(ended))
             return None
         self.outage.back()
+        if exchange.revocations != self.revoked.version:
+            self.revoked.note(exchange.revocations)
         self._finished += len(ended)
         refused = {settlement.delivery.loan for settlement in exchange.refused}
         for wish in wishes:
@@ -287,7 +292,6 @@ class ConsumerLoop:
         try:
             while self.aftermath.settle_next():
                 self._finished += 1
-                self.control.slot.acknowledge("")
         except OperationalError as error:
             self._late_outage.lost(error)
             return False
@@ -299,7 +303,10 @@ class ConsumerLoop:
     def _done(self, job: Job, settlement: Settlement) -> None:
         self.batch.observe(job.runtime)
         self._ran += 1
-        (self.aftermath.add if job.acknowledged else self._ended.append)(settlement)
+        if job.acknowledged:
+            self.aftermath.add(job.slot, settlement)
+        else:
+            self._ended.append(settlement)
         if self._wake_at and self._pending() >= self._wake_at:
             self._wake_at = 0
             self.waker.set()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from umbel.worker.bell import Bell
-from umbel.worker.board import Slot
+from umbel.worker.board import Place
 
 __all__ = ["DRAIN", "Control"]
 
@@ -17,8 +17,8 @@ class Control:
     """``fd`` is None where no supervisor exists (solo): then ``drain`` is called directly, and
     there are no other processes for a ``bell`` to wake."""
 
-    def __init__(self, slot: Slot, fd: int | None = None, bell: Bell | None = None) -> None:
-        self.slot = slot
+    def __init__(self, place: Place, fd: int | None = None, bell: Bell | None = None) -> None:
+        self.place = place
         self.bell = bell
         self._own_end: int | None = None
         if fd is None:
@@ -52,8 +52,8 @@ class Control:
 
     def sign(self, consumer_id: str) -> None:
         """Tell the supervisor under which id the loans of this process are kept."""
-        self.slot.sign(consumer_id)
+        self.place.sign(consumer_id)
 
     def announce(self, *, ready: bool) -> None:
         """Tell the supervisor whether this process takes messages."""
-        self.slot.announce(ready)
+        self.place.announce(ready)

@@ -10,19 +10,25 @@ order of the list is the order of the work. ``execute`` runs wherever the pool s
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import time
 from collections.abc import Sequence
+from concurrent.futures import Executor
 from contextlib import AbstractContextManager, ExitStack
-from typing import Any, NoReturn
+from types import CoroutineType
+from typing import Any, NoReturn, Self
 
 from umbel import states
 from umbel.app.context import Context
 from umbel.brokers.base import Settlement, Verdict
+from umbel.coroutines import Runner, limited
 from umbel.exceptions import DecodeError, InvalidTaskError, Reject, WorkerTerminate
+from umbel.message.failure import ErrorInfo
 from umbel.message.protocol import decode_body
 from umbel.message.tracebacks import one_line
+from umbel.signals import task_internal_error
 from umbel.worker.job import Job, Outcome
 from umbel.worker.middleware.base import Middleware
 
@@ -35,14 +41,25 @@ class Pipeline:
     """The middlewares of a worker, sorted once into the steps in which they take part."""
 
     def __init__(
-        self, middlewares: Sequence[Middleware], node: str, accept: frozenset[str]
+        self,
+        middlewares: Sequence[Middleware],
+        node: str,
+        accept: frozenset[str],
+        runner: Runner | None = None,
     ) -> None:
         self.node = node
         self.accept = accept
         self._pid = os.getpid()
+        self._runner = runner or Runner()
+        self._blocks = [m.blocks for m in middlewares if _overrides(m, "blocks")]
         self._admit = [m.admit for m in middlewares if _overrides(m, "admit")]
         self._around = [m.around for m in middlewares if _overrides(m, "around")]
         self._settle = [m.settle for m in reversed(middlewares) if _overrides(m, "settle")]
+
+    def ask_first(self, middleware: Middleware) -> None:
+        """From now on ask this one, before the others, whether a job may start. For what most
+        workers never need."""
+        self._admit = [middleware.admit, *self._admit]
 
     def execute(self, job: Job) -> Settlement:
         """The whole life of a job. Never raises for anything that a task or message can do."""
@@ -54,11 +71,39 @@ class Pipeline:
             raise
         except BaseException as error:
             logger.exception("Task %s could not be run", job.message.task)
+            _tell_of_internal_error(job, error)
             outcome = Outcome(states.FAILURE, error=error)
         if os.getpid() != self._pid:
             _leave_copy(job, outcome)
         job.runtime = time.monotonic() - job.began
         return self.settle(job, outcome)
+
+    async def execute_coroutine(self, job: Job, threads: Executor) -> Settlement:
+        """As ``execute``, for an ``async def`` task on the running event loop. What blocks before
+        it begins gets a thread."""
+        job.began = time.monotonic()
+        job.started_at = time.time()
+        try:
+            if any(blocks(job) for blocks in self._blocks):
+                outcome = await asyncio.get_running_loop().run_in_executor(threads, self.admit, job)
+            else:
+                outcome = self.admit(job)
+            outcome = outcome or await self._await(job)
+        except BaseException as error:
+            logger.exception("Task %s could not be run", job.message.task)
+            outcome = Outcome(states.FAILURE, error=error)
+        if os.getpid() != self._pid:
+            _leave_copy(job, outcome)
+        job.runtime = time.monotonic() - job.began
+        return self.settle(job, outcome)
+
+    async def _await(self, job: Job) -> Outcome:
+        try:
+            with self._surroundings(job):
+                value = await limited(job.call(*job.args, **job.kwargs), job.limits)
+        except BaseException as error:  # noqa: BLE001 - SystemExit, CancelledError, … of a task
+            return Outcome(states.FAILURE, error=error)
+        return Outcome(states.SUCCESS, value=value)
 
     def admit(self, job: Job) -> Outcome | None:
         """Load the arguments and ask every middleware; the first outcome stops the job."""
@@ -77,13 +122,21 @@ class Pipeline:
     def run(self, job: Job) -> Outcome:
         """Call the user's function inside everything that surrounds it."""
         try:
-            surroundings = [around for ask in self._around if (around := ask(job)) is not None]
-            value = _call_within(surroundings, job)
+            with self._surroundings(job):
+                value = job.call(*job.args, **job.kwargs)
+                if type(value) is CoroutineType:
+                    value = self._runner.run(limited(value, job.limits))
         except WorkerTerminate:
             raise
         except BaseException as error:  # noqa: BLE001 - SystemExit, CancelledError, … of a task
             return Outcome(states.FAILURE, error=error)
         return Outcome(states.SUCCESS, value=value)
+
+    def _surroundings(self, job: Job) -> AbstractContextManager[Any]:
+        surroundings = [around for ask in self._around if (around := ask(job)) is not None]
+        if len(surroundings) == 1:  # the request; most tasks need nothing else
+            return surroundings[0]
+        return _All(surroundings)
 
     def settle(self, job: Job, outcome: Outcome) -> Settlement:
         """Let every middleware see how it ended, innermost first, and say it to the broker."""
@@ -92,8 +145,9 @@ class Pipeline:
                 outcome = settle(job, outcome)
             except WorkerTerminate:
                 raise
-            except BaseException:
+            except BaseException as error:
                 logger.exception("The end of task %s could not be dealt with", job.message.task)
+                _tell_of_internal_error(job, error)
         return conclude(job, outcome)
 
 
@@ -109,6 +163,20 @@ def _leave_copy(job: Job, outcome: Outcome) -> NoReturn:
     os._exit(code & 0xFF)
 
 
+def _tell_of_internal_error(job: Job, error: BaseException) -> None:
+    if task_internal_error.receivers:
+        task_internal_error.send(
+            sender=job.task,
+            task_id=job.message.id,
+            args=job.args,
+            kwargs=job.kwargs,
+            request=getattr(job, "context", None),
+            exception=error,
+            traceback=error.__traceback__,
+            einfo=ErrorInfo.of(error),
+        )
+
+
 def _undecodable(error: Exception) -> Outcome:
     outcome = Outcome(states.FAILURE, error=error)
     outcome.reason = f"{type(error).__name__}: {one_line(error)}"
@@ -116,14 +184,19 @@ def _undecodable(error: Exception) -> Outcome:
     return outcome
 
 
-def _call_within(surroundings: list[AbstractContextManager[Any]], job: Job) -> Any:
-    if len(surroundings) == 1:  # the request; most tasks need nothing else
-        with surroundings[0]:
-            return job.call(*job.args, **job.kwargs)
-    with ExitStack() as stack:
-        for surrounding in surroundings:
-            stack.enter_context(surrounding)
-        return job.call(*job.args, **job.kwargs)
+class _All(ExitStack):
+    """Entered together, or not at all; left in the opposite order."""
+
+    def __init__(self, surroundings: Sequence[AbstractContextManager[Any]]) -> None:
+        super().__init__()
+        self._surroundings = surroundings
+
+    def __enter__(self) -> Self:
+        with ExitStack() as entered:
+            for surrounding in self._surroundings:
+                entered.enter_context(surrounding)
+            self.push(entered.pop_all())
+        return self
 
 
 def conclude(job: Job, outcome: Outcome) -> Settlement:

@@ -12,6 +12,7 @@ from umbel.message.record import ResultRecord
 if TYPE_CHECKING:
     from umbel.app.context import Context
     from umbel.app.task import Task
+    from umbel.worker.board import Slot
 
 __all__ = ["Job", "Outcome"]
 
@@ -58,14 +59,18 @@ class Job:
         "delivery",
         "embed",
         "kwargs",
+        "limits",
         "message",
         "runtime",
+        "slot",
         "started_at",
         "task",
     )
 
     #: ``task.request`` while the task runs; set when the arguments have been loaded.
     context: Context
+    #: Where it runs; set when it begins.
+    slot: Slot
 
     def __init__(
         self,
@@ -89,6 +94,8 @@ class Job:
         #: Monotonic clock, for durations.
         self.began = 0.0
         self.runtime = 0.0
+        #: For coroutines, which are not interrupted like functions: after so many seconds, what.
+        self.limits: list[tuple[float, BaseException]] = []
 
     def forgotten(self, *, failed: bool) -> bool:
         """Whether nothing is to be remembered of it: ``ignore_result`` of the call, else the task."""

@@ -1,4 +1,4 @@
-"""Turns events into log lines, and sets up logging for a worker. No other file prints.
+"""Turns events into log lines. Where they go is ``log_setup.py``. No other file prints.
 
 The texts are Celery's, because tools read them; each line carries its facts as ``extra["data"]``
 for structured handlers.
@@ -7,14 +7,13 @@ for structured handlers.
 from __future__ import annotations
 
 import logging
-import sys
 from typing import Any
 
-from umbel.current import current_task
 from umbel.events import types
 from umbel.events.emitter import Emitter
+from umbel.worker.log_formats import JsonFormatter, TaskFormatter
 
-__all__ = ["LogLines", "TaskFormatter", "name_log_lines", "set_up_logging"]
+__all__ = ["JsonFormatter", "LogLines", "TaskFormatter"]
 
 lifecycle = logging.getLogger("umbel.worker")
 trace = logging.getLogger("umbel.task.trace")
@@ -157,52 +156,3 @@ class LogLines:
 
 def _line(level: int, text: str, **data: Any) -> None:
     trace.log(level, text, data, extra={"data": data})
-
-
-class TaskFormatter(logging.Formatter):
-    """A formatter that knows ``%(task_id)s`` and ``%(task_name)s`` of the running task."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        task = current_task()
-        request = getattr(task, "request", None)
-        record.__dict__.setdefault("task_id", getattr(request, "id", None) or "???")
-        record.__dict__.setdefault("task_name", getattr(task, "name", None) or "???")
-        return super().format(record)
-
-
-def set_up_logging(
-    level: int, *, line_format: str, task_format: str, hijack: bool, stream: Any = None
-) -> None:
-    """Log to stderr, unless the application has set up logging itself (or ``hijack`` is false)."""
-    root = logging.getLogger()
-    tasks = logging.getLogger("umbel.task")
-    if root.handlers or not hijack:
-        for name in ("umbel", "celery"):
-            if logging.getLogger(name).level == logging.NOTSET:
-                logging.getLogger(name).setLevel(level)
-        return
-    handler = logging.StreamHandler(stream or sys.stderr)
-    handler.setFormatter(logging.Formatter(line_format))
-    root.addHandler(handler)
-    root.setLevel(level)
-    task_handler = logging.StreamHandler(stream or sys.stderr)
-    task_handler.setFormatter(TaskFormatter(task_format))
-    task_handler.addFilter(lambda record: record.name != trace.name)
-    trace_handler = logging.StreamHandler(stream or sys.stderr)
-    trace_handler.setFormatter(logging.Formatter(line_format))
-    trace.addHandler(trace_handler)
-    trace.propagate = False
-    tasks.addHandler(task_handler)
-    tasks.propagate = False
-
-
-def name_log_lines(process_name: str) -> None:
-    """From here on, ``%(processName)s`` is this, in a process that multiprocessing did not make."""
-    make = logging.getLogRecordFactory()
-
-    def named(*arguments: Any, **keywords: Any) -> logging.LogRecord:
-        record = make(*arguments, **keywords)
-        record.processName = process_name
-        return record
-
-    logging.setLogRecordFactory(named)

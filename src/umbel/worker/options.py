@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from umbel.backends.base import ResultBackend
-from umbel.brokers.base import Broker
+from umbel.brokers.base import Binding, Broker
 from umbel.worker.middleware.base import Middleware
 
 __all__ = ["WorkerOptions"]
@@ -32,7 +32,9 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     result_ttl: float | None = 86400.0
     result_extended: bool = False
     pool: str = "prefork"
+    #: Processes, or slots in each process, as the pool has it; and what multiplies the processes.
     concurrency: int = 1
+    processes: int = 1
     #: Messages kept at hand for each slot; None: adaptive.
     prefetch: int | None = None
     time_limit: float | None = None
@@ -42,10 +44,17 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     heartbeat_interval: float = 5.0
     heartbeat_limit: float = 30.0
     drain_timeout: float = 25.0
+    #: Above 0: time for what runs before a cold stop; also when nothing runs.
+    soft_timeout: float = 0.0
+    soft_when_idle: bool = False
     parked_limit: float = 3600.0
     #: Go on trying when the broker does not answer at the start.
     retry_on_startup: bool = True
     health_address: str | None = None
+    #: What is said to the broker about the queues.
+    bindings: Sequence[Binding] = ()
+    #: Those of the queues that are this node's own; they end with it.
+    private_queues: Sequence[str] = ()
     #: Additional middlewares of integrations, made anew in each process.
     middlewares: Sequence[Callable[[], Middleware]] = ()
     #: Called in each child right after the fork, and in a solo worker at the start.

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+import threading
 from types import FrameType
 
 from umbel.brokers.base import Delivery
 from umbel.events.emitter import Emitter
-from umbel.worker.alarm import Alarm
+from umbel.signals import worker_process_shutdown
 from umbel.worker.batch import BatchSize
-from umbel.worker.board import Slot
 from umbel.worker.consumer import ConsumerLoop
 from umbel.worker.control import Control
 from umbel.worker.execution import Pipeline
 from umbel.worker.guardian import Guardian
-from umbel.worker.log import name_log_lines
+from umbel.worker.log_setup import name_log_lines
 from umbel.worker.middleware.acknowledgement import EarlyAcknowledgement
 from umbel.worker.middleware.base import Middleware
 from umbel.worker.middleware.current_task import CurrentTask
@@ -24,11 +25,14 @@ from umbel.worker.middleware.handlers import Handlers
 from umbel.worker.middleware.report import Report
 from umbel.worker.middleware.result import Remember
 from umbel.worker.middleware.retry import RetryOutcome
-from umbel.worker.middleware.time_limit import HardTimeLimit, SoftTimeLimit
+from umbel.worker.middleware.revocation import Revocation
+from umbel.worker.middleware.signals import signals
+from umbel.worker.middleware.time_limit import HardTimeLimit, TimeLimits
 from umbel.worker.middleware.tracking import Tracking
 from umbel.worker.options import WorkerOptions
-from umbel.worker.pools.inline import InlinePool
+from umbel.worker.pools import kinds
 from umbel.worker.reception import Reception
+from umbel.worker.revoked import Revoked
 
 __all__ = ["FROM_TERMINAL", "WorkerProcess", "behave_as_usual", "run_child"]
 
@@ -36,43 +40,56 @@ __all__ = ["FROM_TERMINAL", "WorkerProcess", "behave_as_usual", "run_child"]
 class WorkerProcess:
     """Everything one process needs to work on messages; connects when it runs."""
 
-    def __init__(
-        self, options: WorkerOptions, slot: Slot, control: Control, emitter: Emitter
-    ) -> None:
+    def __init__(self, options: WorkerOptions, control: Control, emitter: Emitter) -> None:
         self.options = options
-        self.slot = slot
         self.emitter = emitter
         self.broker = options.open_broker()
         self.backend = options.open_backend()
-        self.alarm = Alarm()
-        pipeline = Pipeline(self._middlewares(), options.node, options.accept)
-        solo = options.pool == "solo"
-        self.pool = InlinePool(pipeline, slot)
+        self.kind = kind = kinds.find(options.pool)
+        self.alarm = kind.alarm()
+        pipeline = Pipeline(self._middlewares(), options.node, options.accept, kind.runner())
+        revoked = Revoked(self.broker, lambda: pipeline.ask_first(Revocation(revoked)))
+        self.pool = kind.make(pipeline, control.place)
         self.loop = ConsumerLoop(
             broker=self.broker,
             records=self.backend,
             queues=options.queues,
             consumer_id=options.new_consumer_id(),
-            reception=Reception(options.tasks, emitter),
+            reception=Reception(options.tasks, emitter, options.node, options.accept),
             pool=self.pool,
-            # Without a guardian nothing is settled while a job runs, so nothing is taken ahead.
-            batch=BatchSize(self.pool.slots, 1 if solo else options.prefetch),
+            # Where nothing is settled while a job runs, nothing is taken ahead.
+            batch=BatchSize(self.pool.slots, 1 if kind.alone else options.prefetch),
             control=control,
             emitter=emitter,
+            revoked=revoked,
             max_jobs=options.max_jobs_per_child,
-            watch=None if solo else self._watch,
+            watch=self._watch if kind.guarded else None,
         )
-        self.guardian = None if solo else Guardian(self.loop)
+        self.guardian = Guardian(self.loop) if kind.guarded else None
 
     def run(self) -> None:
         """Work until told to leave. Belongs to the main thread."""
         self.alarm.install()
         if self.guardian is not None:
             self.guardian.start()
-        self.loop.run()
+        if self.kind.main_thread:
+            consumer = threading.Thread(target=self._consume, name="umbel-consumer", daemon=True)
+            consumer.start()
+            self.pool.run()
+            consumer.join()
+        else:
+            self.loop.run()
         if self.guardian is not None:
             self.guardian.stop()
         self.close()
+
+    def _consume(self) -> None:
+        try:
+            self.loop.run()
+        except BaseException:  # noqa: BLE001 - the end of the process, whatever it was
+            # Without its loop the process is of no use: let the supervisor make another.
+            sys.excepthook(*sys.exc_info())
+            os._exit(70)
 
     def abandon(self) -> None:
         """Give everything back, also what was being worked on, and leave."""
@@ -94,17 +111,16 @@ class WorkerProcess:
 
     def _middlewares(self) -> list[Middleware]:
         options = self.options
-        chain: list[Middleware] = [
-            HardTimeLimit(self.slot, options.time_limit),
-            Report(self.emitter),
-            Expiry(),
-        ]
+        chain: list[Middleware] = [Report(self.emitter), Expiry()]
+        if not self.kind.slots:
+            chain.insert(0, HardTimeLimit(options.time_limit))
         chain += [make() for make in options.middlewares]
         if self.backend is not None:
             chain.append(Tracking(self.backend, options.node, options.result_ttl))
         chain += [
-            EarlyAcknowledgement(self._acknowledge, self.slot),
+            EarlyAcknowledgement(self._acknowledge),
             CurrentTask(),
+            *signals(),
             Handlers(),
         ]
         if self.backend is not None:
@@ -116,7 +132,13 @@ class WorkerProcess:
                     extended=options.result_extended,
                 )
             )
-        chain += [RetryOutcome(), SoftTimeLimit(self.alarm, options.soft_time_limit)]
+        limits = TimeLimits(
+            self.alarm,
+            options.soft_time_limit,
+            options.time_limit,
+            keeps_hard=self.kind.slots,
+        )
+        chain += [RetryOutcome(), limits]
         return chain
 
 
@@ -136,16 +158,16 @@ def behave_as_usual() -> None:
 
 def run_child(options: WorkerOptions, control: Control, emitter: Emitter) -> int:
     """The life of a forked child; returns its exit code."""
-    slot = control.slot
     # Ctrl-C in a terminal and a TERM to the whole group reach children too: only the supervisor
     # decides, and tells them through the pipe. Not SIG_IGN, which programs that a task starts
     # would inherit; and what a task forks itself behaves as it does elsewhere.
     for number in FROM_TERMINAL:
         signal.signal(number, _leave_to_the_supervisor)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    name_log_lines(f"Worker-{slot.number}")
+    name_log_lines(f"Worker-{control.place.number}", control.place.number)
     os.register_at_fork(after_in_child=behave_as_usual)
     for started in options.process_started:
         started()
-    WorkerProcess(options, slot, control, emitter).run()
+    WorkerProcess(options, control, emitter).run()
+    worker_process_shutdown.send(sender=options.node, pid=os.getpid(), exitcode=0)
     return 0

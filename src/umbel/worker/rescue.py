@@ -49,9 +49,9 @@ class Death(msgspec.Struct, frozen=True, kw_only=True):
     #: For TIME_LIMIT: the loan whose job was past its limit, and the limit in seconds.
     overdue: str = ""
     limit: float = 0.0
-    #: The task whose loan had ended before it began (``acks_late=False``), and whether its result
-    #: is to be remembered.
-    acknowledged: str = ""
+    #: The tasks whose loans had ended before they began (``acks_late=False``), and whose results
+    #: are to be remembered.
+    acknowledged: frozenset[str] = frozenset()
     #: For people: "signal 9", "exit code 3", ….
     detail: str = ""
 
@@ -68,12 +68,16 @@ class Rescuer:
         max_deliveries: int,
         ttl: float | None,
         ended: Callable[[Delivery, Settlement], None],
+        failed: Callable[[Delivery, BaseException], None] | None = None,
     ) -> None:
         self.broker = broker
         self.records = records
         self.max_deliveries = max_deliveries
         self.ttl = ttl
         self.ended = ended
+        self.failed = failed
+        #: Of those that are about to be settled, by their loans.
+        self._errors: dict[str, BaseException] = {}
 
     def rescue(self, death: Death) -> int:
         """Settle everything the dead consumer still holds; how many messages that were."""
@@ -87,19 +91,24 @@ class Rescuer:
             exchange = consumer.exchange(chunk, 0)
             refused = {settlement.delivery.loan for settlement in exchange.refused}
             for settlement in chunk:
+                error = self._errors.pop(settlement.delivery.loan, None)
                 if settlement.delivery.loan not in refused:
                     self.ended(settlement.delivery, settlement)
+                    if error is not None and self.failed is not None:
+                        self.failed(settlement.delivery, error)
         consumer.close()
         if death.acknowledged and self.records is not None and death.cause is not Cause.SILENT:
-            self.records.store_many([self._of_acknowledged(death)])
+            self.records.store_many(
+                [self._of_acknowledged(task_id, death) for task_id in death.acknowledged]
+            )
         return len(deliveries)
 
-    def _of_acknowledged(self, death: Death) -> ResultRecord:
+    def _of_acknowledged(self, task_id: str, death: Death) -> ResultRecord:
         """At most once: it does not run again, but whoever waits for it is told."""
         error: Exception = WorkerLostError(f"the worker process died ({death.detail})")
         if death.cause is Cause.TIME_LIMIT:
             error = TimeLimitExceeded(death.limit)
-        return failure_record(death.acknowledged, error, self.ttl)
+        return failure_record(task_id, error, self.ttl)
 
     def decide(self, delivery: Delivery, death: Death) -> Settlement:
         """How this loan of the dead consumer ends."""
@@ -123,6 +132,7 @@ class Rescuer:
         )
 
     def _failed(self, delivery: Delivery, error: BaseException) -> Settlement:
+        self._errors[delivery.loan] = error
         return Settlement(
             delivery=delivery,
             verdict=Verdict.REJECT,

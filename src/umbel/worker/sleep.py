@@ -29,17 +29,17 @@ class Sleep:
     def until(self, timeout: float, watch: Callable[[float, tuple[int, ...]], None]) -> None:
         """Return when there may be a message, when woken, or after so many seconds. ``watch`` waits
         at the broker, or until one of these file descriptors is readable."""
-        slot, bell, fds = self.control.slot, self.control.bell, (self.waker.fd, self.control.fd)
+        place, bell, fds = self.control.place, self.control.bell, (self.waker.fd, self.control.fd)
         if bell is None:
             watch(timeout, fds)
-        elif slot.rest():
+        elif place.rest():
             bell.silence()
             watch(timeout, fds)
-            if slot.rise():
+            if place.rise():
                 bell.ring_in(AWAY)
         else:
             self._sleep(bell, timeout, fds)
-            if slot.rise():
+            if place.rise():
                 bell.ring_in(AWAY)
 
     def _sleep(self, bell: Bell, timeout: float, fds: tuple[int, ...]) -> None:

@@ -3,6 +3,7 @@
     start -> children fork -> watch: restart the dead, end those past a hard time limit
     TERM or INT  -> warm stop: children finish what runs, settle and leave
     again, QUIT, or the drain timeout -> cold stop: children are killed, their work goes back
+    (with a soft shutdown, the first that asks for a cold stop gets a warm one, of bounded time)
 
 It never touches a message: what a dead child held is taken back by the steward.
 """
@@ -25,14 +26,17 @@ import msgspec
 
 from umbel.events.emitter import Emitter
 from umbel.events.types import ChildExited, ChildStarted, WorkerReady, WorkerStopped, WorkerStopping
+from umbel.signals import worker_before_create_process
 from umbel.waker import Waker, readable
 from umbel.worker.bell import Bell
-from umbel.worker.board import Board, Slot
+from umbel.worker.board import Board, Place
 from umbel.worker.control import DRAIN, Control
 from umbel.worker.options import WorkerOptions
 from umbel.worker.process import run_child
 from umbel.worker.rescue import Cause, Death
 from umbel.worker.services.steward import Steward
+from umbel.worker.shutdown import term_is_quit
+from umbel.worker.stacks import stacks
 
 __all__ = ["Supervisor"]
 
@@ -55,7 +59,7 @@ class Child(msgspec.Struct):
     """One child process and the place it has on the board."""
 
     pid: int
-    slot: Slot
+    place: Place
     pipe: int
     started: float
     #: How many predecessors in this place died at once after starting.
@@ -80,12 +84,17 @@ class Supervisor:
         self.children: dict[int, Child] = {}
         #: What a child must not keep open.
         self.close_in_child: list[Callable[[], object]] = []
-        self._free: list[tuple[Slot, float, int]] = [(slot, 0.0, 0) for slot in board.slots]
+        self._free: list[tuple[Place, float, int]] = [(place, 0.0, 0) for place in board.places]
         self._waker = Waker()
         self._term = 0
-        self._quit = False
+        self._quit = 0
+        self._draining = False
+        #: Whether a soft shutdown stands before the cold one; None: nobody asked for that yet.
+        self._soft: bool | None = None
         self._kill_at = float("inf")
         self._killed = False
+        #: Stacks that somebody asked for.
+        self._stacks = ""
         #: Moments of the last crashes.
         self._crashes: deque[float] = deque(maxlen=CRASHES)
 
@@ -108,7 +117,7 @@ class Supervisor:
     @property
     def stopping(self) -> bool:
         """Whether it was told to stop."""
-        return self._term > 0 or self._quit
+        return self._term > 0 or self._quit > 0
 
     # Signals --------------------------------------------------------------------------------------
 
@@ -121,27 +130,52 @@ class Supervisor:
             self._waker.set()
 
         def leave(_signum: int, _frame: FrameType | None) -> None:
-            self._quit = True
+            self._quit += 1
+            self._waker.set()
+
+        def show(_signum: int, _frame: FrameType | None) -> None:
+            self._stacks = stacks()  # here, for the main thread will have gone on when it logs
             self._waker.set()
 
         signal.signal(signal.SIGCHLD, wake)
-        signal.signal(signal.SIGTERM, term)
+        signal.signal(signal.SIGUSR1, show)
+        signal.signal(signal.SIGTERM, leave if term_is_quit() else term)
         signal.signal(signal.SIGINT, term)
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup
             signal.signal(signal.SIGHUP, term)
         signal.signal(signal.SIGQUIT, leave)
 
     def _obey_signals(self) -> None:
-        if self._quit or self._term > 1 or time.monotonic() >= self._kill_at:
+        if self._stacks:
+            said, self._stacks = self._stacks, ""
+            logger.warning("Threads of the supervisor:\n%s", said)
+        if self._is_to_be_cold() or time.monotonic() >= self._kill_at:
             if not self._killed:
                 self._killed = True
                 self.emitter.emit(WorkerStopping(node=self.options.node, warm=False))
             self._kill_all(Cause.STOPPED)
-        elif self._term == 1 and self._kill_at == float("inf"):
-            self._kill_at = time.monotonic() + self.options.drain_timeout
+        elif self.stopping and not self._draining:
+            self._draining = True
+            if not self._soft:
+                self._kill_at = time.monotonic() + self.options.drain_timeout
             self.emitter.emit(WorkerStopping(node=self.options.node, warm=True))
             for child in self.children.values():
                 self._tell_to_drain(child)
+
+    def _is_to_be_cold(self) -> bool:
+        """Whether what runs is to be given back at once."""
+        told = self._quit + max(0, self._term - 1)
+        if told and self._soft is None:
+            options = self.options
+            busy = any(child.place.running for child in self.children.values())
+            self._soft = options.soft_timeout > 0 and (busy or options.soft_when_idle)
+            if self._soft:
+                self._kill_at = min(self._kill_at, time.monotonic() + options.soft_timeout)
+                logger.warning(
+                    "Soft shutdown: what still runs in %g s goes back to its queue",
+                    options.soft_timeout,
+                )
+        return told > (1 if self._soft else 0)
 
     def _tell_to_drain(self, child: Child) -> None:
         try:
@@ -161,23 +195,24 @@ class Supervisor:
     def _fork_due(self) -> None:
         now = time.monotonic()
         waiting = []
-        for slot, not_before, failures in self._free:
+        for place, not_before, failures in self._free:
             if self.stopping:
                 continue
             if not_before > now:
-                waiting.append((slot, not_before, failures))
-            elif not self._fork(slot, failures):
-                waiting.append((slot, now + FORK_AGAIN, failures))
+                waiting.append((place, not_before, failures))
+            elif not self._fork(place, failures):
+                waiting.append((place, now + FORK_AGAIN, failures))
         self._free = waiting
 
-    def _fork(self, slot: Slot, failures: int) -> bool:
+    def _fork(self, place: Place, failures: int) -> bool:
         """False when it cannot be done just now."""
         # The steward's thread must not be in the middle of a call to the broker: a lock that it
         # holds would stay locked in the child for ever. Nor is it waited for, since the broker
         # may be hanging and time limits must go on.
         if not self.steward.quiet.acquire(blocking=False):
             return False
-        slot.clear()
+        worker_before_create_process.send(sender=self)
+        place.clear()
         ends: tuple[int, ...] = ()
         try:
             ends = read_end, write_end = os.pipe()
@@ -191,15 +226,15 @@ class Supervisor:
         finally:
             self.steward.quiet.release()
         if pid == 0:
-            self._become_child(slot, read_end, write_end)
+            self._become_child(place, read_end, write_end)
         os.close(read_end)
         self.children[pid] = Child(
-            pid=pid, slot=slot, pipe=write_end, started=time.monotonic(), failures=failures
+            pid=pid, place=place, pipe=write_end, started=time.monotonic(), failures=failures
         )
         self.emitter.emit(ChildStarted(pid=pid))
         return True
 
-    def _become_child(self, slot: Slot, read_end: int, write_end: int) -> None:
+    def _become_child(self, place: Place, read_end: int, write_end: int) -> None:
         code = 70
         try:
             os.close(write_end)
@@ -208,7 +243,7 @@ class Supervisor:
             self._waker.close()
             for close in self.close_in_child:
                 close()
-            control = Control(slot, read_end, self.bell)
+            control = Control(place, read_end, self.bell)
             code = run_child(self.options, control, self.emitter)
             _flush()
         except BaseException:  # noqa: BLE001 - the last line of defence of a forked process
@@ -224,21 +259,20 @@ class Supervisor:
 
     def _bury(self, child: Child, status: int) -> None:
         os.close(child.pipe)
-        slot = child.slot
-        if slot.rise():  # it was the one that watched
+        place = child.place
+        if place.rise():  # it was the one that watched
             self.bell.ring_in(0.0)
         detail = _describe(status)
         clean = os.WIFEXITED(status) and os.WEXITSTATUS(status) == 0
-        if slot.consumer_id:
-            begun = frozenset({slot.loan} - {""})
+        if place.consumer_id:
             self.steward.bury(
                 Death(
-                    consumer_id=slot.consumer_id,
+                    consumer_id=place.consumer_id,
                     cause=child.cause,
-                    begun=begun,
+                    begun=place.running,
                     overdue=child.overdue,
                     limit=child.limit,
-                    acknowledged=slot.acknowledged,
+                    acknowledged=place.acknowledged,
                     detail=detail,
                 )
             )
@@ -251,22 +285,21 @@ class Supervisor:
     def _succeed(self, child: Child, *, clean: bool) -> None:
         """Make room for the next process; one that dies at once is not restarted in a tight loop."""
         lived = time.monotonic() - child.started
-        started = clean or lived > SHORT_LIFE or child.slot.worked
+        started = clean or lived > SHORT_LIFE or child.place.worked
         failures = 0 if started else child.failures + 1
         pause = min(PAUSE_LAST, 0.1 * 2**failures) if failures > 1 else 0.0
         if not clean and child.cause is Cause.CRASHED:
             self._crashes.append(time.monotonic())
             if len(self._crashes) == CRASHES and self._crashes[-1] - self._crashes[0] < WITHIN:
                 pause = max(pause, 1.0)
-        self._free.append((child.slot, time.monotonic() + pause, failures))
+        self._free.append((child.place, time.monotonic() + pause, failures))
 
     def _end_overdue(self) -> None:
         now = time.monotonic()
         for child in self.children.values():
-            moment, seconds = child.slot.hard_limit
-            if moment and now >= moment and child.cause is Cause.CRASHED:
-                loan = child.slot.loan
-                if loan and child.slot.hard_limit == (moment, seconds):
+            if child.cause is Cause.CRASHED:
+                loan, seconds = child.place.overdue(now)
+                if loan:
                     child.cause, child.overdue, child.limit = Cause.TIME_LIMIT, loan, seconds
                     os.kill(child.pid, signal.SIGKILL)
 
@@ -277,10 +310,10 @@ class Supervisor:
         self._waker.clear()
 
     def _pause(self) -> float:
-        if any(child.slot.hard_limit[0] for child in self.children.values()):
+        if any(child.place.limited for child in self.children.values()):
             return LIMIT_EVERY
         now = time.monotonic()
-        moments = [not_before for _slot, not_before, _failures in self._free]
+        moments = [not_before for _place, not_before, _failures in self._free]
         if self.stopping:
             moments.append(self._kill_at)
         return max(0.0, min([now + LIMIT_EVERY * 2, *moments]) - now)

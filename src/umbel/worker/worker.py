@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import time
+from functools import partial
 from types import FrameType
 
 from umbel import states
@@ -15,13 +16,19 @@ from umbel.events.emitter import Emitter
 from umbel.events.types import MessageRescued, WorkerReady, WorkerStopped, WorkerStopping
 from umbel.exceptions import ImproperlyConfigured, OperationalError, WorkerTerminate
 from umbel.message.record import ResultRecord
+from umbel.signals import worker_init
+from umbel.worker.announcements import Announcements, tell_of_lost
 from umbel.worker.board import Board
 from umbel.worker.control import Control
 from umbel.worker.options import WorkerOptions
+from umbel.worker.pools import kinds
+from umbel.worker.private import empty_queues
 from umbel.worker.process import FROM_TERMINAL, WorkerProcess, behave_as_usual
 from umbel.worker.rescue import Rescuer
 from umbel.worker.services.health import Health
 from umbel.worker.services.steward import Steward
+from umbel.worker.shutdown import quit_after, term_is_quit
+from umbel.worker.stacks import answer_with_stacks
 from umbel.worker.supervisor import Supervisor
 
 __all__ = ["Worker"]
@@ -37,8 +44,10 @@ class Worker:
     def __init__(self, options: WorkerOptions, emitter: Emitter) -> None:
         self.options = options
         self.emitter = emitter
-        self.solo = options.pool == "solo"
-        self.board = Board(1 if self.solo else options.concurrency)
+        kind = kinds.find(options.pool)
+        self.solo = kind.alone
+        self._warn_of_limits(kind)
+        self.board = Board(*kinds.shape(kind, options.concurrency, options.processes))
         self.broker = options.open_broker()
         if not self.solo and not self.broker.crosses_processes:
             raise ImproperlyConfigured(
@@ -55,6 +64,7 @@ class Worker:
                 max_deliveries=options.max_deliveries,
                 ttl=options.result_ttl,
                 ended=self._report_rescue,
+                failed=partial(tell_of_lost, options),
             ),
             emitter=emitter,
             living=self._living,
@@ -67,6 +77,8 @@ class Worker:
         address = options.health_address
         self.health = Health(address, self.ready) if address else None
         self._stops = 0
+        #: How many of these signals mean that work is to be given back.
+        self._quits = 0
         #: Nothing is being worked on any more: signals cannot make it faster.
         self._leaving = False
         if self.health is not None:
@@ -74,21 +86,31 @@ class Worker:
 
     def run(self) -> int:
         """Work until a signal says stop; the exit code."""
+        Announcements(self).subscribe(self.emitter)
+        worker_init.send(sender=self)
         if not (self.wait_for_broker() and self._try_backend()):
             return 1
         if self.health is not None:
             self.health.start()
+        answer_with_stacks()
         self.steward.start()
         try:
             return self._run_solo() if self.solo else self.supervisor.run()
         finally:
             if self.health is not None:
                 self.health.stop()
+            if self.options.private_queues:
+                self._leave_private_queues()
+
+    @property
+    def hostname(self) -> str:
+        """The node's name."""
+        return self.options.node
 
     def ready(self) -> bool:
         """Whether the broker answers and a process takes messages."""
         stopping = self._stops > 0 or self.supervisor.stopping
-        ready = any(slot.ready for slot in self.board.slots)
+        ready = any(place.ready for place in self.board.places)
         return self.steward.connected and ready and not stopping
 
     def wait_for_broker(self) -> bool:
@@ -118,9 +140,12 @@ class Worker:
         )
         try:
             consumer.exchange([], 0)
+            self.broker.declare(options.bindings)
         finally:
             with contextlib.suppress(OperationalError):
                 consumer.close()
+        if options.private_queues:
+            empty_queues(self.broker, options.private_queues, options.heartbeat_limit)
 
     def _try_backend(self) -> bool:
         """Say at once what a worker would otherwise say at the end of its first task; False when
@@ -141,21 +166,26 @@ class Worker:
             )
         return True
 
+    def _leave_private_queues(self) -> None:
+        """What was broadcast to this node and has not begun is nobody's any more."""
+        limit = self.options.heartbeat_limit
+        with contextlib.suppress(OperationalError):
+            empty_queues(self.broker, self.options.private_queues, limit)
+
     def _ignores_results(self) -> bool:
         return all(task.ignore_result for task in self.options.tasks.values())
 
     def _living(self) -> list[str]:
-        return [slot.consumer_id for slot in self.board.slots]
+        return [place.consumer_id for place in self.board.places]
 
     def _run_solo(self) -> int:
-        control = Control(self.board.slots[0])
-        self._warn_of_limits()
+        control = Control(self.board.places[0])
         process: WorkerProcess | None = None
         try:
             self._listen(control)
             for started in self.options.process_started:
                 started()
-            process = WorkerProcess(self.options, self.board.slots[0], control, self.emitter)
+            process = WorkerProcess(self.options, control, self.emitter)
             self.emitter.emit(WorkerReady(node=self.options.node))
             process.run()
             self._leaving = True
@@ -176,22 +206,33 @@ class Worker:
             self._stops += 1
             # Always: a task that swallows what is raised here is the last one all the same.
             control.drain()
-            if (self._stops > 1 or signum == signal.SIGQUIT) and not self._leaving:
-                raise WorkerTerminate(1)
+            self._quits += signum in cold
+            told = self._quits + max(0, self._stops - self._quits - 1)
+            if told and not self._leaving:
+                if told > (1 if soft > 0 else 0):
+                    raise WorkerTerminate(1)
+                quit_after(soft)
 
+        soft = self.options.soft_timeout
+        cold = {signal.SIGQUIT} | ({signal.SIGTERM} if term_is_quit() else set())
         os.register_at_fork(after_in_child=behave_as_usual)
         for number in FROM_TERMINAL:
             if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # nohup
                 signal.signal(number, stop)
 
-    def _warn_of_limits(self) -> None:
+    def _warn_of_limits(self, kind: kinds.PoolKind) -> None:
         limited = sorted(name for name, task in self.options.tasks.items() if task.time_limit)
-        if self.options.time_limit or limited:
-            logger.warning(
-                "The solo pool cannot enforce hard time limits (%s): there is no other process "
-                "that could end the task",
-                ", ".join(limited) or "time_limit",
-            )
+        if kind.ends_jobs or not (self.options.time_limit or limited):
+            return
+        what = "are not kept by this pool"
+        if kind.slots:
+            what = "only raise TimeLimitExceeded inside the task with this pool"
+        logger.warning(
+            "Hard time limits (%s) %s: it has no process of its own for each task, which could be "
+            "ended. Use -P prefork where that matters",
+            ", ".join(limited[:5]) or "time_limit",
+            what,
+        )
 
     def _report_rescue(self, delivery: Delivery, settlement: Settlement) -> None:
         message = delivery.message

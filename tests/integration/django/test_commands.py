@@ -37,7 +37,7 @@ def test_a_job_that_no_worker_took_waits_in_a_file_in_the_base_directory(project
     assert (project.folder / "umbel.sqlite3").exists()
     shown = project.manage("celery", "queues", "--json")
     assert json.loads(shown.stdout)["queues"] == [
-        {"name": "celery", "ready": 1, "delayed": 0, "lent": 0}
+        {"name": "celery", "ready": 1, "delayed": 0, "lent": 0, "paused": False}
     ]
 
     project.worker("-c", "1")

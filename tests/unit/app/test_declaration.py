@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import functools
 import inspect
 import pickle
@@ -215,19 +216,27 @@ def test_tasks_can_be_unregistered(app):
         app.tasks.unregister("gone")
 
 
-def test_a_coroutine_function_is_refused_unless_its_class_runs_it(app):
-    class Runs(Task):
-        def __call__(self, *args, **kwargs):
-            coroutine = self.run(*args, **kwargs)
-            coroutine.close()
-            return "ran"
+def test_a_coroutine_function_is_a_task(app):
+    @app.task
+    async def fetch(number):
+        await asyncio.sleep(0)
+        return number + 1
 
-    async def fetch():
-        return None
+    assert fetch.is_coroutine
+    assert asyncio.run(fetch(1)) == 2, "called directly, it is what it was"
+    assert fetch.apply((2,)).get() == 3
 
-    with pytest.raises(ImproperlyConfigured, match="coroutine function"):
-        app.task(fetch)
-    assert app.task(fetch, base=Runs)() == "ran"
+
+def test_a_coroutine_function_is_run_where_it_is_applied_also_in_a_running_event_loop(app):
+    @app.task(bind=True)
+    async def name(self):
+        await asyncio.sleep(0)
+        return self.request.id
+
+    async def caller():
+        return name.apply(task_id="here").get()
+
+    assert asyncio.run(caller()) == "here"
 
 
 def test_filter_is_applied_to_the_function_first(app):

@@ -141,7 +141,7 @@ def test_a_topic_exchange_leads_to_the_queue_whose_pattern_takes_the_key(pattern
     router = Router(routes=None, queues=queues, default="logs")
 
     if bound:
-        assert router.destination(None, "topics", key) == ("logs", "topics", key)
+        assert router.destination(None, "topics", key)[:3] == ("logs", "topics", key)
     else:
         with pytest.raises(QueueNotFound, match="routing key that takes"):
             router.destination(None, "topics", key)
@@ -154,7 +154,11 @@ def test_a_fanout_exchange_takes_every_key():
 
 
 def test_a_routing_key_alone_changes_nothing():
-    assert Router(routes=None, queues=None).destination(None, None, "key") == ("celery", "", None)
+    assert Router(routes=None, queues=None).destination(None, None, "key")[:3] == (
+        "celery",
+        "",
+        None,
+    )
 
 
 def test_what_is_no_name_is_refused():

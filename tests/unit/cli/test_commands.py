@@ -127,6 +127,26 @@ def test_the_app_may_be_named_before_or_after_the_command(shop, umbel):
     assert "celery" in before[1]
 
 
+def test_queues_are_paused_and_resumed_by_name(shop, umbel):
+    paused = umbel("-A", "shop", "queues", "pause", "celery", "mail")
+    _code, table, _err = umbel("-A", "shop", "queues")
+    _code, listed, _err = umbel("-A", "shop", "queues", "--json")
+    resumed = umbel("-A", "shop", "queues", "resume", "celery", "mail")
+    _code, after, _err = umbel("-A", "shop", "queues")
+
+    assert paused[:2] == (0, "Paused celery, mail.\n")
+    assert [line.split()[0] for line in table.splitlines() if "paused" in line] == [
+        "celery",
+        "mail",
+    ]
+    assert {row["name"]: row["paused"] for row in json.loads(listed)["queues"]} == {
+        "celery": True,
+        "mail": True,
+    }
+    assert resumed[:2] == (0, "Resumed celery, mail.\n")
+    assert "paused" not in after
+
+
 def test_call_sends_and_prints_the_id(shop, umbel):
     code, out, _err = umbel("-A", "shop", "call", "add", "-a", "[2, 3]")
     _code, listed, _err = umbel("-A", "shop", "queues", "--json")

@@ -75,6 +75,14 @@ def test_a_database_without_partial_indexes_gets_full_ones():
     assert len(statements) == sum(len(create(table, DIALECT)) for table in schema.TABLES)
 
 
+def test_a_database_of_the_first_version_gets_what_it_lacks(session):
+    install(session, DIALECT, None, target=1)
+    session.execute("DROP TABLE umbel_notice")
+    install(session, DIALECT, 1)
+    assert tables_of(session) == {"umbel_schema", *(table.name for table in schema.TABLES)}
+    assert version_of(session) == [(schema.VERSION,)]
+
+
 def test_an_old_database_is_upgraded_step_by_step(session):
     install(session, DIALECT, None, target=1)
     upgrades = {

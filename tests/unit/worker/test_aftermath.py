@@ -9,6 +9,9 @@ from umbel.exceptions import MessageTooLarge, OperationalError
 from umbel.states import FAILURE, RETRY, SUCCESS
 from umbel.testing.messages import message, record
 from umbel.worker.aftermath import Aftermath
+from umbel.worker.board import Board
+
+[SLOT] = Board(1).places[0].slots
 
 
 @pytest.fixture
@@ -30,18 +33,20 @@ def left(state, **of_settlement):
 
 def test_the_result_is_stored(broker, records):
     aftermath = Aftermath(broker, records)
-    aftermath.add(one := left(SUCCESS))
+    SLOT.acknowledge("one")
+    aftermath.add(SLOT, one := left(SUCCESS))
 
     assert aftermath.settle_next()
     assert records.load(one.record.task_id).status == SUCCESS
     assert not aftermath
+    assert not SLOT.acknowledged, "its process may die now"
     assert not aftermath.settle_next()
 
 
 def test_the_next_run_is_sent(broker, records):
     aftermath = Aftermath(broker, records)
     again = message("add", (1, 2))
-    aftermath.add(left(RETRY, publish=(again,)))
+    aftermath.add(SLOT, left(RETRY, publish=(again,)))
     aftermath.settle_next()
 
     assert broker.admin.locate(again.id) is not None
@@ -53,7 +58,7 @@ def test_what_cannot_be_stored_now_is_stored_later(broker, records):
             raise OperationalError("away")
 
     aftermath = Aftermath(broker, Away())
-    aftermath.add(one := left(SUCCESS))
+    aftermath.add(SLOT, one := left(SUCCESS))
     with pytest.raises(OperationalError):
         aftermath.settle_next()
     aftermath.records = records
@@ -64,7 +69,7 @@ def test_what_cannot_be_stored_now_is_stored_later(broker, records):
 
 def test_a_next_run_that_can_never_be_sent_is_a_failure_of_the_task(broker, records, caplog):
     aftermath = Aftermath(broker, records)
-    aftermath.add(one := left(RETRY, publish=(message(body=bytes(5000)),)))
+    aftermath.add(SLOT, one := left(RETRY, publish=(message(body=bytes(5000)),)))
 
     assert aftermath.settle_next()
     kept = records.load(one.record.task_id)

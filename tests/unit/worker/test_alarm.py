@@ -1,11 +1,13 @@
 """Interrupting the main thread."""
 
+import contextlib
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from umbel.worker.alarm import Alarm
+from umbel.worker.alarm import MainThreadAlarm, ThreadAlarm
 
 
 class Interrupted(Exception):
@@ -15,7 +17,7 @@ class Interrupted(Exception):
 @pytest.fixture
 def alarm():
     before = signal.getsignal(signal.SIGUSR1)
-    alarm = Alarm()
+    alarm = MainThreadAlarm()
     alarm.install()
     yield alarm
     alarm.disarm()
@@ -50,3 +52,72 @@ def test_it_can_be_armed_again(alarm):
         with pytest.raises(Interrupted):
             alarm.arm(0.01, Interrupted())
             time.sleep(10)
+
+
+@pytest.fixture
+def in_thread():
+    """Runs a function in a thread of its own; gives what it returned or raised."""
+
+    def run(function):
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(function).result(20)
+
+    return run
+
+
+def doze():
+    for _ in range(1000):
+        time.sleep(0.01)
+
+
+def test_a_thread_is_interrupted(in_thread):
+    alarm = ThreadAlarm()
+
+    def work():
+        alarm.arm(0.05, Interrupted())
+        try:
+            doze()
+        finally:
+            alarm.disarm()
+
+    with pytest.raises(Interrupted):
+        in_thread(work)
+
+
+def test_a_thread_that_disarms_in_time_is_left_alone(in_thread):
+    alarm = ThreadAlarm()
+
+    def work():
+        for _ in range(200):
+            alarm.arm(0.001, Interrupted())
+            with contextlib.suppress(Interrupted):
+                alarm.disarm()
+        time.sleep(0.05)
+        return "nothing came later"
+
+    assert in_thread(work) == "nothing came later"
+
+
+def test_each_thread_has_its_own_alarm_and_may_have_several():
+    alarm = ThreadAlarm()
+
+    def limited():
+        alarm.arm(0.05, Interrupted())
+        alarm.arm(0.2, TimeoutError())
+        try:
+            doze()
+        except Interrupted:
+            try:
+                doze()
+            except TimeoutError:
+                return "both"
+        finally:
+            alarm.disarm()
+
+    def unlimited():
+        time.sleep(0.5)
+        return "undisturbed"
+
+    with ThreadPoolExecutor(2) as threads:
+        found = [threads.submit(one) for one in (limited, unlimited)]
+        assert [one.result(20) for one in found] == ["both", "undisturbed"]

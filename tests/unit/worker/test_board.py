@@ -11,19 +11,19 @@ def test_a_parent_reads_what_its_child_runs_after_the_child_is_gone():
     board = Board(2)
     pid = os.fork()
     if pid == 0:
-        board.slots[1].sign("node/1/abc")
-        board.slots[1].begin("node/1/abc/7:0", time.monotonic())
+        board.places[1].sign("node/1/abc")
+        board.places[1].slots[0].begin("node/1/abc/7:0", time.monotonic())
         os._exit(0)
     os.waitpid(pid, 0)
 
-    assert board.slots[1].consumer_id == "node/1/abc"
-    assert board.slots[1].loan == "node/1/abc/7:0"
-    assert board.slots[1].started > 0
-    assert board.slots[0].consumer_id == ""
+    assert board.places[1].consumer_id == "node/1/abc"
+    assert board.places[1].slots[0].loan == "node/1/abc/7:0"
+    assert board.places[1].slots[0].started > 0
+    assert board.places[0].consumer_id == ""
 
 
 def test_an_ended_job_leaves_no_loan_behind():
-    slot = Board(1).slots[0]
+    [slot] = Board(1).places[0].slots
     slot.begin("loan", 5.0)
     slot.end()
 
@@ -32,28 +32,35 @@ def test_an_ended_job_leaves_no_loan_behind():
 
 
 def test_the_longest_names_fit():
-    slot = Board(1).slots[0]
-    slot.sign("n" * 126)
+    place = Board(1).places[0]
+    [slot] = place.slots
+    place.sign("n" * 126)
     slot.begin("l" * 238, 1.0)
 
-    assert slot.consumer_id == "n" * 126
+    assert place.consumer_id == "n" * 126
     assert slot.loan == "l" * 238
 
 
 def test_a_new_process_finds_its_place_empty():
-    slot = Board(1).slots[0]
-    slot.sign("old")
+    place = Board(1).places[0]
+    [slot] = place.slots
+    place.sign("old")
     slot.begin("loan", 1.0)
     slot.limit(9.0, 2.0)
-    slot.announce(ready=True)
-    slot.clear()
+    place.announce(ready=True)
+    place.clear()
 
-    assert (slot.consumer_id, slot.loan, slot.hard_limit, slot.ready) == ("", "", (0.0, 0.0), False)
+    assert (place.consumer_id, slot.loan, slot.hard_limit, place.ready) == (
+        "",
+        "",
+        (0.0, 0.0),
+        False,
+    )
 
 
 def test_a_child_told_to_drain_drains():
     read_end, write_end = os.pipe()
-    control = Control(Board(1).slots[0], read_end)
+    control = Control(Board(1).places[0], read_end)
     control.read()
     assert not control.draining
 
@@ -66,7 +73,7 @@ def test_a_child_told_to_drain_drains():
 
 def test_a_child_whose_supervisor_died_drains_as_an_orphan_and_stays_quiet():
     read_end, write_end = os.pipe()
-    control = Control(Board(1).slots[0], read_end)
+    control = Control(Board(1).places[0], read_end)
     os.close(write_end)
     control.read()
 
@@ -77,7 +84,7 @@ def test_a_child_whose_supervisor_died_drains_as_an_orphan_and_stays_quiet():
 
 
 def test_a_solo_worker_drains_by_its_own_word():
-    control = Control(Board(1).slots[0])
+    control = Control(Board(1).places[0])
     control.drain()
     control.read()
 
@@ -86,7 +93,7 @@ def test_a_solo_worker_drains_by_its_own_word():
 
 
 def test_of_several_idle_processes_one_watches_for_messages():
-    first, second, third = Board(3).slots
+    first, second, third = Board(3).places
 
     assert second.rest()
     assert not third.rest()
@@ -94,7 +101,7 @@ def test_of_several_idle_processes_one_watches_for_messages():
 
 
 def test_the_one_that_watched_hears_that_others_sleep_when_it_has_work():
-    first, second = Board(2).slots
+    first, second = Board(2).places
     assert first.rest()
     assert not first.rise(), "nobody else sleeps"
 
@@ -106,8 +113,25 @@ def test_the_one_that_watched_hears_that_others_sleep_when_it_has_work():
 
 
 def test_a_place_that_was_cleared_watches_no_more():
-    first, second = Board(2).slots
+    first, second = Board(2).places
     assert first.rest()
     first.clear()
 
     assert second.rest()
+
+
+def test_a_place_tells_what_all_its_slots_run():
+    first, second = Board(2, slots_each=3).places
+    first.slots[0].begin("loan a", 1.0)
+    first.slots[2].begin("loan c", 2.0)
+    first.slots[2].limit(9.0, 7.0)
+    second.slots[1].begin("loan x", 3.0)
+    second.slots[1].acknowledge("x")
+
+    assert first.running == {"loan a", "loan c"}
+    assert first.limited
+    assert first.overdue(8.9) == ("", 0.0)
+    assert first.overdue(9.0) == ("loan c", 7.0)
+    assert second.running == {"loan x"}
+    assert second.acknowledged == {"x"}
+    assert not second.limited

@@ -14,7 +14,7 @@ class Loop:
     """Says for how long it has been busy, and notes when it is tended."""
 
     def __init__(self):
-        self.control = Control(Board(1).slots[0])
+        self.control = Control(Board(1).places[0])
         self.since = 0.0
         self.more = False
         self.tended = threading.Event()

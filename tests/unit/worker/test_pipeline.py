@@ -22,31 +22,38 @@ from umbel.worker.reception import Reception
 
 
 @pytest.fixture
-def slot():
-    return Board(1).slots[0]
+def place():
+    return Board(1).places[0]
 
 
 @pytest.fixture
-def lend(app):
+def slot(place):
+    return place.slots[0]
+
+
+@pytest.fixture
+def lend(app, slot):
     """``lend(task, *args)`` sends a call of ``task``, and takes it as a job."""
     consumer = app.broker.consume(["celery"], "node/1/test")
 
     def take(task, *args):
         task.delay(*args)
         [delivery] = consumer.exchange([], 1).deliveries
-        return Reception(app.tasks, Emitter()).look_at(delivery)
+        job = Reception(app.tasks, Emitter()).look_at(delivery)
+        job.slot = slot
+        return job
 
     yield take
     consumer.close()
 
 
 @pytest.fixture
-def execute(app, slot, lend):
+def execute(app, place, lend):
     """What a process of a worker makes of a call: its settlement."""
 
     def run(task, *args):
         options = WorkerOptions(**worker_values(app, pool="solo"))
-        process = WorkerProcess(options, slot, Control(slot), Emitter())
+        process = WorkerProcess(options, Control(place), Emitter())
         return process.pool.pipeline.execute(lend(task, *args))
 
     return run
@@ -121,7 +128,7 @@ def test_waiting_for_an_early_acknowledgement_does_not_count_for_the_hard_limit(
         during.append(slot.hard_limit)
         return True
 
-    chain = [HardTimeLimit(slot, None), EarlyAcknowledgement(acknowledge, slot)]
+    chain = [HardTimeLimit(None), EarlyAcknowledgement(acknowledge)]
     job = lend(early)
     pipeline = Pipeline(chain, "node", frozenset({"application/json"}))
     assert pipeline.execute(job).verdict is Verdict.ACK
@@ -137,7 +144,7 @@ def test_without_a_limit_an_early_acknowledgement_sets_none(app, slot, lend):
     def early():
         return None
 
-    chain = [HardTimeLimit(slot, None), EarlyAcknowledgement(lambda _delivery: True, slot)]
+    chain = [HardTimeLimit(None), EarlyAcknowledgement(lambda _delivery: True)]
     Pipeline(chain, "node", frozenset({"application/json"})).execute(lend(early))
 
     assert slot.hard_limit == (0.0, 0.0)

@@ -146,7 +146,7 @@ def test_a_task_whose_result_nobody_wants_leaves_a_dead_letter_and_no_record(
 def test_without_a_result_backend_a_rescue_does_the_rest(broker, lend):
     rescuer = Rescuer(broker, None, max_deliveries=1, ttl=None, ended=lambda *_both: None)
     lend(message(id="lost"))
-    rescuer.rescue(death(Cause.SILENT, acknowledged="early"))
+    rescuer.rescue(death(Cause.SILENT, acknowledged=frozenset({"early"})))
 
     assert [letter.id for letter in broker.admin.dead()] == ["lost"]
 
@@ -207,7 +207,7 @@ def test_rescuing_twice_changes_nothing(broker, told, rescuer, lend):
 def test_who_waits_for_a_job_acknowledged_early_is_told_how_it_ended(
     records, rescuer, cause, error
 ):
-    rescuer.rescue(death(cause, acknowledged="early", limit=2.0, detail="signal 9"))
+    rescuer.rescue(death(cause, acknowledged=frozenset({"early"}), limit=2.0, detail="signal 9"))
 
     record = records.load("early")
     assert (record.status, record.traceback) == (FAILURE, f"{type(error).__name__}: {error}")
@@ -225,7 +225,11 @@ def test_a_rescue_that_cannot_store_is_made_good_by_the_next(broker, rescuer, le
     rescuer.records = Away(f"{store}-elsewhere")
     [overdue] = lend(message(id="overdue"))
     fate = death(
-        Cause.TIME_LIMIT, overdue=overdue.loan, limit=2.0, acknowledged="early", detail="signal 9"
+        Cause.TIME_LIMIT,
+        overdue=overdue.loan,
+        limit=2.0,
+        acknowledged=frozenset({"early"}),
+        detail="signal 9",
     )
     with pytest.raises(OperationalError, match="away"):
         rescuer.rescue(fate)

@@ -16,9 +16,9 @@ from umbel.worker.sleep import Sleep
 class Process:
     """A thread that sleeps as a process does, and says what happened to it."""
 
-    def __init__(self, slot, bell, messages):
+    def __init__(self, place, bell, messages):
         self.waker = Waker()
-        self.sleep = Sleep(Control(slot, bell=bell), self.waker)
+        self.sleep = Sleep(Control(place, bell=bell), self.waker)
         self.messages = messages
         self.woke = threading.Event()
         self.ended = threading.Event()
@@ -71,7 +71,7 @@ def processes():
 
     def make(number):
         board, bell, messages = Board(number), Bell(), Messages()
-        made.extend(Process(slot, bell, messages) for slot in board.slots)
+        made.extend(Process(place, bell, messages) for place in board.places)
         return made, messages, board
 
     yield make
@@ -81,7 +81,7 @@ def processes():
 
 def all_idle(board):
     # One watches and all others sleep: nobody else may lie down to watch.
-    states = [slot.idle for slot in board.slots]
+    states = [place.idle for place in board.places]
     return all(states)
 
 
@@ -106,7 +106,7 @@ def test_one_message_wakes_one_process(processes):
 
 
 def test_a_sleeper_that_others_overtake_wakes_at_its_own_time():
-    slot, watcher = Board(2).slots
+    place, watcher = Board(2).places
     assert watcher.rest()
     bell, stop = Bell(), threading.Event()
 
@@ -120,7 +120,7 @@ def test_a_sleeper_that_others_overtake_wakes_at_its_own_time():
     disturber = threading.Thread(target=disturb, daemon=True)
     disturber.start()
     began = time.monotonic()
-    Sleep(Control(slot, bell=bell), Waker()).until(0.3, lambda *_: None)
+    Sleep(Control(place, bell=bell), Waker()).until(0.3, lambda *_: None)
     stop.set()
     disturber.join(5)
 

@@ -188,7 +188,9 @@ def test_a_death_that_cannot_be_dealt_with_holds_up_no_other_and_is_tried_again(
     [first], [second] = consume("first"), consume("second")
     records.away = True
     for name, early in (("first", "early"), ("second", "")):
-        steward.bury(Death(consumer_id=name, cause=Cause.CRASHED, acknowledged=early))
+        steward.bury(
+            Death(consumer_id=name, cause=Cause.CRASHED, acknowledged=frozenset({early} - {""}))
+        )
     steward.start()
     await_true(lambda: where(broker, first, second) == [("ready", 0), ("ready", 0)], 5)
     assert not steward.idle

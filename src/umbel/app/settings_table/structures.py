@@ -59,11 +59,13 @@ def schedule(value: Any) -> Any:
 
 def log_format(*additional: str) -> Callable[[Any], str]:
     """A format, judged by writing a line with it; a factory of log records may have made more names
-    known. ``additional``: names that the formatter itself knows."""
+    known; or "json". ``additional``: names that the formatter itself knows."""
 
     def convert(value: Any) -> str:
         if not isinstance(value, str):
             raise Refused
+        if value == "json":
+            return value
         line = vars(logging.makeLogRecord(dict.fromkeys(("asctime", "message", *additional), "")))
         try:
             logging.Formatter(value)

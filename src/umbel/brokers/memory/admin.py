@@ -39,9 +39,23 @@ class MemoryAdmin(QueueAdmin):
                     ready=len(store.queues.get(name, empty)),
                     delayed=len(store.queues.get(name, empty).delayed),
                     lent=lent.count(name),
+                    paused=name in store.paused,
                 )
-                for name in sorted({*names, *store.queues})
+                for name in sorted({*names, *store.queues, *store.paused})
             ]
+
+    def pause(self, queue: str) -> None:
+        with self._store.lock:
+            self._store.paused.add(queue)
+
+    def resume(self, queue: str) -> None:
+        with self._store.lock:
+            self._store.paused.discard(queue)
+            self._store.wake(queue)
+
+    def paused(self) -> list[str]:
+        with self._store.lock:
+            return sorted(self._store.paused)
 
     def consumers(self) -> list[ConsumerStatus]:
         now = self._broker.clock.monotonic()

@@ -7,10 +7,12 @@ that what works with it in a test works in production. Only threads of one proce
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, TypeAlias
 
-from umbel.brokers.base import Broker, Consumer, RecordStore
+from umbel.brokers.base import REVOKED_MOST, Broker, Consumer, RecordStore
 from umbel.brokers.memory.admin import MemoryAdmin
+from umbel.brokers.memory.bus import MemoryBus
 from umbel.brokers.memory.consumer import Heir, MemoryConsumer
 from umbel.brokers.memory.store import MessageStore, Stored
 from umbel.clock import SYSTEM, Clock
@@ -54,6 +56,10 @@ class MemoryBroker(Broker):
         self.dead_max_age = dead_max_age
         self.max_message_size = max_message_size
         self.admin = MemoryAdmin(self)
+
+    @cached_property
+    def bus(self) -> MemoryBus:
+        return MemoryBus(self.memory)
 
     def publish(self, messages: Sequence[Message], timeout: float | None = None) -> None:  # noqa: ARG002 - nothing to wait for
         prepared = self.prepare(messages)
@@ -121,6 +127,18 @@ class MemoryBroker(Broker):
 
     def joins(self, records: RecordStore) -> bool:
         return getattr(records, "memory", None) is self.memory
+
+    def revoke(self, ids: Sequence[str], until: float) -> None:
+        with self.store.lock:
+            revoked = {**self.store.revoked, **dict.fromkeys(ids, until)}
+            now = self.clock.now()
+            kept = sorted((moment, name) for name, moment in revoked.items() if moment > now)
+            self.store.revoked = {name: moment for moment, name in kept[-REVOKED_MOST:]}
+            self.store.revocations += 1
+
+    def revoked(self) -> dict[str, float]:
+        now = self.clock.now()
+        return {name: until for name, until in self.store.revoked.items() if until > now}
 
     def attended(self) -> bool:
         return self.store.attended

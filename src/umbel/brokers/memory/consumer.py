@@ -57,8 +57,8 @@ class MemoryConsumer(Consumer):
                 self._keep_records(self._held(settlements))
             refused = self._settle(settlements, follow_ups)
             loans = self._take(limit)
-            parked = bool(self._store.parked)
-        return Exchange([self._delivery(loan) for loan in loans], refused, parked)
+            parked, revocations = bool(self._store.parked), self._store.revocations
+        return Exchange([self._delivery(loan) for loan in loans], refused, parked, revocations)
 
     def _find_seat(self) -> None:
         """Register anew when this consumer has been declared dead."""
@@ -129,9 +129,10 @@ class MemoryConsumer(Consumer):
         loans: list[Loan] = []
         with self._store.lock:
             self._find_seat()
+            queues = [queue for queue in self._queues if queue not in self._store.paused]
             for task in [name for name in self._store.parked if name in tasks]:
                 while len(loans) < limit:
-                    stored = self._store.unpark(task, self._queues)
+                    stored = self._store.unpark(task, queues)
                     if stored is None:
                         break
                     loans.append(self._store.lend(stored, self._seat, parked_before=True))

@@ -107,6 +107,11 @@ class MessageStore:
     #: The oldest first.
     dead: deque[DeadLetter]
     attended: bool
+    #: Queues that lend nothing.
+    paused: set[str]
+    #: Task id -> until when it may not start; and how often tasks were revoked.
+    revoked: dict[str, float]
+    revocations: int
 
     def __init__(self) -> None:
         self.reset()
@@ -119,6 +124,9 @@ class MessageStore:
         self.parked = {}
         self.dead = deque()
         self.attended = False
+        self.paused = set()
+        self.revoked = {}
+        self.revocations = 0
         self._numbers = count(1)
 
     def number(self) -> int:
@@ -136,8 +144,12 @@ class MessageStore:
             queue.push(stored, front=front)
         else:
             heappush(queue.delayed, (due, self.number(), stored))
+        self.wake(stored.queue)
+
+    def wake(self, queue: str) -> None:
+        """Wake who waits for messages of this queue."""
         for seat in self.seats.values():
-            if seat.waiting and stored.queue in seat.queues:
+            if seat.waiting and queue in seat.queues:
                 seat.waiting = False
                 seat.wake()
 
@@ -156,7 +168,8 @@ class MessageStore:
         )
 
     def any_ready(self, names: Sequence[str]) -> bool:
-        return any(name in self.queues and self.queues[name].lanes for name in names)
+        queues = (self.queues.get(name) for name in names if name not in self.paused)
+        return any(queue is not None and queue.lanes for queue in queues)
 
     def cancel(self, task_id: str) -> int:
         """Remove the delayed messages of this task id; how many there were."""
@@ -187,8 +200,9 @@ class MessageStore:
         total = len(seat.queues)
         for offset in range(total):
             index = (seat.turn + offset) % total
-            queue = self.queues.get(seat.queues[index])
-            if queue is not None and queue.top > best:
+            name = seat.queues[index]
+            queue = self.queues.get(name)
+            if queue is not None and queue.top > best and name not in self.paused:
                 best, found = queue.top, index
         return found
 

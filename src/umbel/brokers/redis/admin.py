@@ -21,7 +21,7 @@ from umbel.message.protocol import encode, read_message
 if TYPE_CHECKING:
     from umbel.brokers.redis.broker import RedisBroker
 
-__all__ = ["RedisQueueAdmin"]
+__all__ = ["RedisQueueAdmin", "scored"]
 
 _PIECE: Final = 500
 
@@ -37,7 +37,8 @@ class RedisQueueAdmin(QueueAdmin):
     def queues(self, names: Sequence[str] = ()) -> list[QueueStatus]:
         keys, pool = self._broker.keys, self._broker.pool
         known = {name.decode() for name in pool.call("SMEMBERS", keys.queues)}
-        everyone = sorted(known | set(names))
+        paused = set(self.paused())
+        everyone = sorted(known | paused | set(names))
         lent = self._lent_by_queue()
         commands: list[tuple[Any, ...]] = []
         for name in everyone:
@@ -48,9 +49,28 @@ class RedisQueueAdmin(QueueAdmin):
         for name in everyone:
             ready = sum(next(answers) for _ in keys.lists_of(name))
             found.append(
-                QueueStatus(name=name, ready=ready, delayed=next(answers), lent=lent.get(name, 0))
+                QueueStatus(
+                    name=name,
+                    ready=ready,
+                    delayed=next(answers),
+                    lent=lent.get(name, 0),
+                    paused=name in paused,
+                )
             )
         return found
+
+    def pause(self, queue: str) -> None:
+        keys = self._broker.keys
+        self._broker.pool.call("SADD", keys.paused, keys.list_at(queue, 0))
+
+    def resume(self, queue: str) -> None:
+        keys = self._broker.keys
+        self._broker.pool.call("SREM", keys.paused, keys.list_at(queue, 0))
+
+    def paused(self) -> list[str]:
+        keys = self._broker.keys
+        names = self._broker.pool.call("SMEMBERS", keys.paused)
+        return sorted(name.decode().removeprefix(keys.prefix) for name in names)
 
     def consumers(self) -> list[ConsumerStatus]:
         keys, pool = self._broker.keys, self._broker.pool
@@ -58,7 +78,7 @@ class RedisQueueAdmin(QueueAdmin):
             [("TIME",), ("ZRANGE", keys.consumers, 0, -1, "WITHSCORES")]
         )
         now = int(seconds) * 1000 + int(micros) // 1000
-        beats = {name: score for name, score in _scored(scores) if score >= 0}
+        beats = {name: score for name, score in scored(scores) if score >= 0}
         infos = self._infos()
         held = pool.pipeline([("HLEN", keys.loans_of(name)) for name in beats])
         return sorted(
@@ -97,7 +117,7 @@ class RedisQueueAdmin(QueueAdmin):
             [("ZRANGE", keys.delayed_of(name)[0], 0, limit - 1, "WITHSCORES") for name in names]
         )
         for name, answer in zip(names, answers, strict=True):
-            found += [(due, name, member) for member, due in _scored(answer)]
+            found += [(due, name, member) for member, due in scored(answer)]
         listed: list[Message] = []
         for due, name, member in sorted(found)[:limit]:
             message = self._delayed_message(name, member, due)
@@ -152,13 +172,13 @@ class RedisQueueAdmin(QueueAdmin):
         if limit <= 0:
             return []
         found = pool.call("ZREVRANGE", keys.dead, offset, offset + limit - 1, "WITHSCORES")
-        scored = _scored(found)
-        if not scored:
+        letters = scored(found)
+        if not letters:
             return []
-        kept = pool.call("HMGET", keys.dead_messages, *(name for name, _ in scored))
+        kept = pool.call("HMGET", keys.dead_messages, *(name for name, _ in letters))
         return [
             _dead_letter(name, score, letter)
-            for (name, score), letter in zip(scored, kept, strict=True)
+            for (name, score), letter in zip(letters, kept, strict=True)
             if letter is not None
         ]
 
@@ -330,7 +350,7 @@ def _pairs(answer: Any) -> list[tuple[bytes, bytes]]:
     return list(zip(answer[::2], answer[1::2], strict=True))
 
 
-def _scored(answer: Any) -> list[tuple[str, float]]:
+def scored(answer: Any) -> list[tuple[str, float]]:
     """Members and scores, which are pairs in RESP3 and a flat list in RESP2."""
     if answer and isinstance(answer[0], list):
         return [(member.decode(), float(score)) for member, score in answer]

@@ -9,17 +9,20 @@ touches keys of several slots.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from time import monotonic
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from umbel.brokers.base import Broker, Consumer, RecordStore
+from umbel.brokers.base import Binding, Broker, Consumer, RecordStore
 from umbel.brokers.redis import scripts
 from umbel.brokers.redis.admin import RedisQueueAdmin
+from umbel.brokers.redis.bus import RedisBus
 from umbel.brokers.redis.consumer import RedisConsumer
-from umbel.brokers.redis.keys import Keys, Order
+from umbel.brokers.redis.keys import SEPARATOR, Keys, Order
 from umbel.brokers.redis.lists import Info
+from umbel.brokers.redis.revoking import Revocations
 from umbel.brokers.redis.sending import Overlap, Sender, read_retry_policy
 from umbel.brokers.redis.settling import JoinedStore, Rules
 from umbel.drivers.redis import Address, Pool, read_address
@@ -27,6 +30,9 @@ from umbel.exceptions import (
     ImproperlyConfigured,
 )
 from umbel.message.message import Message
+
+if TYPE_CHECKING:
+    from umbel.brokers.redis.async_sending import AsyncSender
 
 __all__ = ["RedisBroker"]
 
@@ -55,10 +61,17 @@ class RedisBroker(Broker):
         self.keys = Keys(self.address.prefix, priority_order)
         self.admin = RedisQueueAdmin(self)
         self.pool = Pool(self.address)
+        self._revocations = Revocations(self.pool, self.keys)
         longest = int(min(dead_max_age, _EVER) * 1e6)
         self.rules = Rules(self.keys, dead_limit, longest, set())
         retry = read_retry_policy(retry_policy)
+        self._retry = retry
         self._sender = Sender(self.pool, self.rules, retry, max_message_size)
+        self._async_sender: AsyncSender | None = None
+
+    @cached_property
+    def bus(self) -> RedisBus:
+        return RedisBus(self.pool, self.publish_timeout)
 
     # Publishing -----------------------------------------------------------------------------------
 
@@ -66,6 +79,20 @@ class RedisBroker(Broker):
         deadline = monotonic() + (self.publish_timeout if timeout is None else timeout)
         for batch in self._sender.batches(messages):
             self._sender.send(batch, deadline)
+
+    async def publish_async(
+        self, messages: Sequence[Message], timeout: float | None = None
+    ) -> None:
+        deadline = monotonic() + (self.publish_timeout if timeout is None else timeout)
+        if self._async_sender is None:
+            self._async_sender = self._make_async_sender()
+        for batch in self._sender.batches(messages):
+            await self._async_sender.send(batch, deadline)
+
+    def _make_async_sender(self) -> AsyncSender:
+        from umbel.brokers.redis.async_sending import AsyncSender
+
+        return AsyncSender(self.address, self._sender, self._retry)
 
     def publish_all(
         self, batches: Iterable[Sequence[Message]], timeout: float | None = None
@@ -75,6 +102,13 @@ class RedisBroker(Broker):
             for messages in batches:
                 for batch in self._sender.batches(messages):
                     overlap.send(batch)
+
+    def declare(self, bindings: Sequence[Binding]) -> None:
+        self.pool.pipeline(
+            ("SADD", place, _member(binding))
+            for binding in bindings
+            for place in self.keys.bindings_of(binding.exchange)
+        )
 
     # Consumers ------------------------------------------------------------------------------------
 
@@ -128,8 +162,32 @@ class RedisBroker(Broker):
         ours, theirs = self.address, records.address
         return ours.server == theirs.server and ours.username == theirs.username
 
+    def revoke(self, ids: Sequence[str], until: float) -> None:
+        self._revocations.add(ids, until)
+
+    def revoked(self) -> dict[str, float]:
+        return self._revocations.read()
+
     def attended(self) -> bool:
         return bool(self.pool.call("EXISTS", self.keys.attended))
 
     def close(self) -> None:
         self.pool.clear()
+        if self._async_sender is not None:
+            self._async_sender.close()
+
+
+#: Words of a topic's pattern, as kombu writes them for itself.
+_WORDS: Final = {"*": r"[^\.]+", "#": ".*?"}
+
+
+def _member(binding: Binding) -> str:
+    pattern = ""
+    if binding.kind == "topic":
+        words = (_WORDS.get(word) or _escaped(word) for word in binding.routing_key.split("."))
+        pattern = "^" + r"\.".join(words) + "$"
+    return SEPARATOR.join((binding.routing_key, pattern, binding.queue))
+
+
+def _escaped(word: str) -> str:
+    return "".join(sign if sign.isalnum() or sign in "#*" else f"\\{sign}" for sign in word)

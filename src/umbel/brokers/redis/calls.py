@@ -52,7 +52,8 @@ class Calls:
         delayed = [key for queue in lists.queues for key in rules.keys.delayed_of(queue)]
         self._queue_keys = [*lists.names, *delayed]
         following = [rules.keys.delayed_of(queue)[2] for queue in lists.queues]
-        self._watched = [rules.keys.parked, *lists.names, *following]
+        self._watched = [rules.keys.parked, rules.keys.paused, *lists.names, *following]
+        self._before_level_0 = max(lists.levels.find("0"), 0)
         #: In the fence and in every loan; never again.
         self._instance = os.urandom(6).hex()
         self._connections = 0
@@ -95,6 +96,7 @@ class Calls:
                 keys.fences,
                 keys.loans_of(consumer_id),
                 keys.parked,
+                keys.paused,
                 *self._queue_keys,
                 *step.store_keys,
                 *step.effect_keys,
@@ -132,7 +134,10 @@ class Calls:
     def watch(self) -> tuple[int, int]:
         """``watch.lua``; from now on the server tells this connection when there is news."""
         answer = self.link.eval(
-            scripts.WATCH, self._watched, (len(self._lists.names),), first=REMEMBER
+            scripts.WATCH,
+            self._watched,
+            (len(self._lists.names), self._before_level_0),
+            first=REMEMBER,
         )
         return answer[0], answer[1]
 
@@ -146,7 +151,7 @@ class Calls:
         places = [keys.parked_of(member) for member, _ in members]
         answer: list[Any] = self.link.eval(
             scripts.UNPARK,
-            [keys.fences, keys.loans_of(consumer_id), keys.parked, *places],
+            [keys.fences, keys.loans_of(consumer_id), keys.parked, keys.paused, *places],
             [
                 consumer_id,
                 self._fence,
@@ -154,7 +159,11 @@ class Calls:
                 self._next_prefix(),
                 len(lists.queues),
                 lists.levels,
-                *(part for member in members for part in member),
+                *(
+                    part
+                    for member, queue in members
+                    for part in (member, queue, keys.list_at(lists.queues[queue], 0))
+                ),
             ],
         )
         return answer

@@ -72,6 +72,8 @@ class RedisConsumer(Consumer):
         self._unsure: dict[str, Settlement] = {}
         #: Of these, the loans that turned out to have ended.
         self._done: set[str] = set()
+        #: How often tasks were revoked, as of the last exchange.
+        self._revocations = 0
         self._broken = False
         self._closed = False
         self._complain_at: dict[str, float] = {}
@@ -99,7 +101,7 @@ class RedisConsumer(Consumer):
         self._done.difference_update([one.delivery.loan for one in settlements])
         again = [self._lost.popleft() for _ in range(min(found_again, len(self._lost)))]
         self._note_held(again)
-        return Exchange(again + arrived, refused, parked)
+        return Exchange(again + arrived, refused, parked, self._revocations)
 
     def wait(self, timeout: float, fds: Collection[int] = ()) -> None:
         try:
@@ -246,6 +248,7 @@ class RedisConsumer(Consumer):
             self._sign_in_anew()
             return self._exchange(self.id, [], limit, refused)
         self._held.difference_update(step.loans)
+        self._revocations = int(answer[7])
         return self._arrived(answer, limit, prefix), bool(answer[4])
 
     def _arrived(self, answer: list[Any], limit: int, prefix: str) -> list[Delivery]:

@@ -1,7 +1,7 @@
 -- Settle loans and lend new messages, in one step. Needs delayed.lua, dead.lua, and for stores the
 -- function store(key, time to live, payload) of the result backend.
 --
--- KEYS   1 fences  2 loans of this consumer  3 parked
+-- KEYS   1 fences  2 loans of this consumer  3 parked  4 paused
 --        then the lists, level by level, Q in each
 --        then of each queue: zset, messages, next, twins (4 Q)
 --        then one key for each store, then the keys of each effect, in their order
@@ -21,18 +21,19 @@
 --          park          member, level, raw     keys: list   (and KEYS[3])
 --          SADD          member                 keys: set
 -- Returns {state, refused, problems, milliseconds to the next due message or -1, parked,
---          {queue list, how many, queue list, how many, …}, {raw, raw, …}}
+--          {queue list, how many, queue list, how many, …}, {raw, raw, …}, revocations}
 -- state: 'ok', 'fenced' (declared dead or unknown: loans were settled, nothing was lent),
 -- 'stale' (somebody else uses this id, or this request comes late: nothing was done).
 
-local fences, loans, parked = KEYS[1], KEYS[2], KEYS[3]
+local fences, loans, parked, paused = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local limit, queue_count, levels = tonumber(ARGV[3]), tonumber(ARGV[5]), ARGV[6]
 local store_count, effect_count = tonumber(ARGV[9]), tonumber(ARGV[10])
 local refused, problems = {}, {}
-local key = 3 + queue_count * (#levels + 4)
+local key = 4 + queue_count * (#levels + 4)
 local arg = 14
 
-local fence = redis.call('HGET', fences, ARGV[1])
+local known = redis.call('HMGET', fences, ARGV[1], '')
+local fence, revocations = known[1], known[2] or 0
 if fence and fence ~= ARGV[2] then
   return {'stale'}
 end
@@ -187,10 +188,10 @@ local function existing(first, last)
   return count
 end
 
--- Mostly there is nothing at all, neither parked nor ready nor delayed: one look tells.
-local delayed_at = 3 + queue_count * #levels -- KEYS before zset of queue 0
+-- Mostly there is nothing at all, neither parked nor paused nor ready nor delayed: one look tells.
+local delayed_at = 4 + queue_count * #levels -- KEYS before zset of queue 0
 if limit > 0 and existing(3, delayed_at + 4 * queue_count) == 0 then
-  return {'ok', refused, problems, -1, 0, {}, {}}
+  return {'ok', refused, problems, -1, 0, {}, {}, revocations}
 end
 
 local next_due
@@ -226,7 +227,7 @@ local function promote_queue(queue)
         break
       end
     end
-    return KEYS[3 + (place - 1) * queue_count + queue + 1]
+    return KEYS[4 + (place - 1) * queue_count + queue + 1]
   end, report))
 end
 
@@ -261,7 +262,7 @@ end
 
 -- Up to `count` messages of one list.
 local function take(at, count)
-  local name = KEYS[3 + at + 1]
+  local name = KEYS[4 + at + 1]
   local batch = redis.pcall('RPOP', name, count)
   if batch and batch.err then
     local fatal = report(name, batch)
@@ -271,6 +272,18 @@ local function take(at, count)
     return {}
   end
   return batch or {}
+end
+
+local resting = {} -- numbers of queues that lend nothing
+
+-- The set holds the names of the lists of level 0.
+local function note_paused()
+  if redis.call('EXISTS', paused) == 1 then
+    local names_at = 4 + (string.find(levels, '0', 1, true) - 1) * queue_count
+    for queue = 0, queue_count - 1 do
+      resting[queue] = redis.call('SISMEMBER', paused, KEYS[names_at + queue + 1]) == 1
+    end
+  end
 end
 
 -- Queues of one level take turns: each gives its share first, then those that have more give more.
@@ -283,8 +296,9 @@ local function take_level(level)
     local still = 0
     for i = 0, queue_count - 1 do
       local room = math.min(share, limit - #lent)
-      if room > 0 then
-        local at = first + (turn + i) % queue_count
+      local queue = (turn + i) % queue_count
+      if room > 0 and not resting[queue] then
+        local at = first + queue
         local batch = take(at, room)
         keep(at, batch)
         if #batch == room then
@@ -298,9 +312,13 @@ end
 
 if limit > 0 then
   promote_due()
-  -- Most messages are of the level that comes last: then one look passes by all the others.
+  -- Most messages are of the level that comes last, and nothing is paused: one look tells, too.
   local last = #levels - 1
-  local first = existing(4, 3 + queue_count * last) == 0 and last or 0
+  local first = last
+  if existing(4, 4 + queue_count * last) > 0 then
+    first = 0
+    note_paused()
+  end
   for level = first, last do
     take_level(level)
     if #lent >= limit then
@@ -313,4 +331,4 @@ local wait = -1
 if next_due then
   wait = math.max(next_due - now, 0)
 end
-return {'ok', refused, problems, wait, redis.call('EXISTS', parked), runs, lent}
+return {'ok', refused, problems, wait, redis.call('EXISTS', parked), runs, lent, revocations}

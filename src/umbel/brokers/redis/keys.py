@@ -4,6 +4,8 @@ Queue lists carry kombu's names, so that Celery's clients and workers find them;
 with ``umbel:``. Every key gets the global prefix here and nowhere else.
 
     <queue>, <queue>\\x06\\x16N     list     ready messages of level 0, of level N; sent left, taken right
+    _kombu.binding.<exchange>     set      <key>\\x06\\x16<pattern>\\x06\\x16<queue>: kombu's, for Celery's senders
+    _kombu.binding_permanent.<exchange> set  the same; kombu keeps these for ever
     umbel:queues                  set      names of all queues ever used
     umbel:attended                string   some consumer registered once
     umbel:consumers               zset     id -> last beat (server time, ms); below 0: declared dead then
@@ -14,8 +16,10 @@ with ``umbel:``. Every key gets the global prefix here and nowhere else.
     umbel:delayed.messages:<queue> hash    member -> "<level>|" + raw message
     umbel:delayed.next:<queue>    string   the earliest due moment (ms), or earlier
     umbel:delayed.twins:<queue>   hash     task id -> highest n in use
+    umbel:revoked                 zset     task id -> until when it may not start (ms)
     umbel:dead                    zset     id -> died at (ms)
     umbel:dead:messages           hash     id -> JSON line with task, queue, reason; then the raw message
+    umbel:paused                  set      names of the level 0 lists of queues that lend nothing
     umbel:parked                  set      JSON [task, queue]
     umbel:parked:<JSON>           list     "<parked at, ms>|<level>|" + raw; the oldest at the right
 """
@@ -67,6 +71,8 @@ class Keys:
         self.dead = f"{prefix}umbel:dead"
         self.dead_messages = f"{prefix}umbel:dead:messages"
         self.parked = f"{prefix}umbel:parked"
+        self.paused = f"{prefix}umbel:paused"
+        self.revoked = f"{prefix}umbel:revoked"
 
     def level_of(self, priority: int) -> int:
         """The level of the list for messages of this priority."""
@@ -93,6 +99,11 @@ class Keys:
         served = [int(level) for level in self.levels]
         rest = [level for level in ALL_LEVELS if level not in served]
         return [self.list_at(queue, level) for level in (*served, *rest)]
+
+    def bindings_of(self, exchange: str) -> tuple[str, str]:
+        """Where kombu looks for the queues of an exchange, and what it does not clear away."""
+        head = f"{self.prefix}_kombu.binding"
+        return f"{head}.{exchange}", f"{head}_permanent.{exchange}"
 
     def loans_of(self, consumer_id: str) -> str:
         """What this consumer holds."""

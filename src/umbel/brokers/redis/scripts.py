@@ -19,6 +19,8 @@ __all__ = [
     "DROP",
     "EXPIRE_PARKED",
     "LENT",
+    "MAILBOX_LOOK",
+    "MAILBOX_SEND",
     "REGISTER",
     "REVIVE",
     "SIGN_OFF",
@@ -53,6 +55,8 @@ DELAY = _script("delayed", "delay")
 DROP = _script("drop")
 EXPIRE_PARKED = _script("dead", "expire_parked")
 LENT = _script("lent")
+MAILBOX_LOOK = _script("mailbox_look")
+MAILBOX_SEND = _script("mailbox_send")
 REGISTER = _script("register")
 REVIVE = _script("revive")
 SIGN_OFF = _script("sign_off")

@@ -26,7 +26,7 @@ from umbel.message.message import Message
 from umbel.message.protocol import encode
 from umbel.spelling import nearest
 
-__all__ = ["Batch", "Overlap", "RetryPolicy", "Sender", "read_retry_policy"]
+__all__ = ["Attempts", "Batch", "Overlap", "RetryPolicy", "Sender", "read_retry_policy"]
 
 #: Messages, and bytes, in one command: a bound for the time that the server spends on it.
 _MESSAGES_AT_ONCE: Final = 1000
@@ -49,6 +49,30 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
         if self.max_retries is not None and attempt > self.max_retries:
             return None
         return min(self.interval_start + (attempt - 1) * self.interval_step, self.interval_max)
+
+
+class Attempts:
+    """The attempts at one step, of which each may fail; who waits between them is not said here."""
+
+    def __init__(self, retry: RetryPolicy, deadline: float) -> None:
+        self._retry = retry
+        self._deadline = deadline
+        self._count = 0
+
+    def pause(self, problem: OperationalError, *, used: bool) -> float:
+        """Seconds until the next attempt after this problem; raised when there is to be none.
+        ``used``: the connection had been open before."""
+        if isinstance(problem, Refused) and not problem.temporary:
+            raise problem
+        if used and self._count == 0:  # it had died while nobody used it: that is no attempt
+            self._count = 1
+            return 0.0
+        self._count = max(self._count, 1)
+        pause = self._retry.pause(self._count)
+        if pause is None or monotonic() + pause >= self._deadline:
+            raise OperationalError(str(problem)) from problem
+        self._count += 1
+        return pause
 
 
 class Batch:
@@ -107,13 +131,12 @@ class Sender:
 
     def send(self, batch: Batch, deadline: float) -> None:
         """Return when the server has it all."""
-        commands = self._commands(batch)
+        commands = self.commands(batch)
         if commands:
             self._insist(lambda link: link.pipeline(commands), deadline)
-            self._rules.known_queues.update(batch.queues)
-        for queue, what in batch.delayed.items():
-            where = (*self._keys.delayed_of(queue), self._keys.queues)
-            self._delay(where, (queue, *what), deadline)
+            self.remember(batch)
+        for where, what in self.delays(batch):
+            self._delay(where, what, deadline)
 
     def start(self, batch: Batch, deadline: float) -> tuple[Link, int] | None:
         """Send it and do not wait; ``finish`` must follow. None: it went the usual way."""
@@ -122,7 +145,7 @@ class Sender:
             link = self._pool.take(deadline)
             try:
                 self._pool.trust(link)
-                return link, link.post(self._commands(batch))
+                return link, link.post(self.commands(batch))
             except ConnectionLost:
                 self._pool.give(link)
             except BaseException:
@@ -139,7 +162,7 @@ class Sender:
         except (ConnectionLost, Refused) as error:
             problem: OperationalError = error
         else:
-            self._rules.known_queues.update(batch.queues)
+            self.remember(batch)
             return
         finally:
             self._pool.give(link)
@@ -147,7 +170,7 @@ class Sender:
             raise problem
         self.send(batch, deadline)
 
-    def _commands(self, batch: Batch) -> list[tuple[Any, ...]]:
+    def commands(self, batch: Batch) -> list[tuple[Any, ...]]:
         """For the messages that are ready."""
         commands: list[tuple[Any, ...]] = [
             ("LPUSH", place, *raws) for place, raws in batch.ready.items()
@@ -157,13 +180,22 @@ class Sender:
             commands.append(("SADD", self._keys.queues, *new))
         return commands
 
+    def delays(self, batch: Batch) -> Iterator[tuple[tuple[Any, ...], tuple[Any, ...]]]:
+        """For the messages that are not: keys and arguments of the delay script."""
+        for queue, what in batch.delayed.items():
+            yield (*self._keys.delayed_of(queue), self._keys.queues), (queue, *what)
+
+    def remember(self, batch: Batch) -> None:
+        """The server has heard of its queues."""
+        self._rules.known_queues.update(batch.queues)
+
     def _delay(self, where: Sequence[str], what: Sequence[Any], deadline: float) -> None:
         self._insist(lambda link: link.eval(scripts.DELAY, where, what), deadline)
 
     def _insist(self, work: Callable[[Link], T], deadline: float) -> T:
         """Do it, again and again as the retry policy says, until the deadline. What was sent when
         a connection broke may have arrived, and is sent again."""
-        attempt = 0
+        attempts = Attempts(self._retry, deadline)
         while True:
             link = self._pool.take(deadline)
             used = False
@@ -175,18 +207,9 @@ class Sender:
                 problem: OperationalError = error
             finally:
                 self._pool.give(link)
-            if isinstance(problem, Refused) and not problem.temporary:
-                raise problem
             self._pool.clear()
-            if used and attempt == 0:  # it had died while nobody used it: that is no attempt
-                attempt = 1
-                continue
-            attempt = max(attempt, 1)
-            pause = self._retry.pause(attempt)
-            if pause is None or monotonic() + pause >= deadline:
-                raise OperationalError(str(problem)) from problem
-            sleep(pause)
-            attempt += 1
+            if pause := attempts.pause(problem, used=used):
+                sleep(pause)
 
     def _too_large(self, message: Message, size: int) -> MessageTooLarge:
         return MessageTooLarge(

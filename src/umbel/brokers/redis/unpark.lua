@@ -1,11 +1,12 @@
 -- Lend parked messages.
 --
--- KEYS   1 fences  2 loans of this consumer  3 parked
+-- KEYS   1 fences  2 loans of this consumer  3 parked  4 paused
 --        then one list of parked messages for each task and queue
 -- ARGV   1 consumer id  2 token of this connection  3 limit
 --        4 name of the first new loan is ARGV[4] .. '0', the next .. '1', …
 --        5 number of queues of the consumer  6 levels, one digit each
---        then for each list: its member in parked, and the number of its queue (from 0)
+--        then for each list: its member in parked, the number of its queue (from 0), and the name by
+--        which that is paused
 -- Returns {'ok', loan, raw, loan, raw, …}, or {'fenced'}: nothing was lent.
 
 if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then
@@ -31,9 +32,11 @@ local function lend(entry, queue)
   lent = lent + 1
 end
 
-for i = 4, #KEYS do
-  local member, queue = ARGV[7 + 2 * (i - 4)], tonumber(ARGV[8 + 2 * (i - 4)])
-  while lent < limit do
+for i = 5, #KEYS do
+  local at = 7 + 3 * (i - 5)
+  local member, queue = ARGV[at], tonumber(ARGV[at + 1])
+  local paused = redis.call('SISMEMBER', KEYS[4], ARGV[at + 2]) == 1
+  while lent < limit and not paused do
     local entry = redis.call('RPOP', KEYS[i])
     if not entry then
       break

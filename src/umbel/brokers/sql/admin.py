@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from umbel.brokers.admin import ConsumerStatus, DeadLetter, Place, QueueAdmin, QueueStatus
 from umbel.brokers.sql.queries import Queries
-from umbel.brokers.sql.rows import TOPIC
+from umbel.brokers.sql.rows import PAUSED, TOPIC
 from umbel.brokers.sql.settling import DeadLetterLimits
 from umbel.drivers.sql.base import Session, SqlDriver
 from umbel.drivers.sql.schema import State
@@ -48,7 +48,8 @@ class SqlQueueAdmin(QueueAdmin):
     # Queues ---------------------------------------------------------------------------------------
 
     def queues(self, names: Sequence[str] = ()) -> list[QueueStatus]:
-        counts: dict[str, dict[State, int]] = {name: {} for name in names}
+        paused = self.paused()
+        counts: dict[str, dict[State, int]] = {name: {} for name in (*names, *paused)}
         with self._driver.session() as session:
             for (known,) in session.fetch("SELECT queues FROM umbel_consumer WHERE dead = 0"):
                 for name in msgspec.json.decode(known):
@@ -65,9 +66,23 @@ class SqlQueueAdmin(QueueAdmin):
                 ready=counts[name].get(State.READY, 0),
                 delayed=counts[name].get(State.DELAYED, 0),
                 lent=counts[name].get(State.LENT, 0),
+                paused=name in paused,
             )
             for name in sorted(counts)
         ]
+
+    def pause(self, queue: str) -> None:
+        with self._driver.session() as session:
+            session.execute(self._queries.pause, (PAUSED + queue, PAUSED + queue))
+
+    def resume(self, queue: str) -> None:
+        with self._driver.session() as session:
+            session.execute(self._queries.resume, (PAUSED + queue,))
+            self._driver.announce(session, TOPIC)
+
+    def paused(self) -> list[str]:
+        rows = self._fetch(self._queries.paused)
+        return sorted(name.removeprefix(PAUSED) for (name,) in rows)
 
     def consumers(self) -> list[ConsumerStatus]:
         now = self._driver.now()

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import msgspec
 
 from umbel.brokers.base import Broker, Consumer, RecordStore
 from umbel.brokers.sql.admin import SqlQueueAdmin
+from umbel.brokers.sql.bus import SqlBus
 from umbel.brokers.sql.consumer import SqlConsumer
 from umbel.brokers.sql.queries import Queries
+from umbel.brokers.sql.revoking import Revocations
 from umbel.brokers.sql.rows import TOPIC, row_of
 from umbel.brokers.sql.settling import DeadLetterLimits, Settler
 from umbel.drivers.sql import open_driver
@@ -54,7 +57,12 @@ class SqlBroker(Broker):
         self.max_message_size = max_message_size
         self._queries = Queries(self.driver.dialect)
         self._limits = DeadLetterLimits(dead_limit, dead_max_age)
+        self._revocations = Revocations(self.driver)
         self.admin = SqlQueueAdmin(self.driver, self._queries, self._limits)
+
+    @cached_property
+    def bus(self) -> SqlBus:
+        return SqlBus(self.driver, self.publish_timeout)
 
     # Sending --------------------------------------------------------------------------------------
 
@@ -129,6 +137,12 @@ class SqlBroker(Broker):
 
     def joins(self, records: RecordStore) -> bool:
         return self._joined(records) is not None
+
+    def revoke(self, ids: Sequence[str], until: float) -> None:
+        self._revocations.add(ids, until)
+
+    def revoked(self) -> dict[str, float]:
+        return self._revocations.read()
 
     def attended(self) -> bool:
         with self.driver.session() as session:

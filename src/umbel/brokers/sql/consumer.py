@@ -57,6 +57,8 @@ class SqlConsumer(Consumer):
         #: A store in another place, which is written before a loan ends.
         self._elsewhere = records if settler.store is None else None
         self._store: JoinedStore | None = settler.store
+        twice = [name for name in self._queues for name in (name, name)]
+        self._look_values = (*twice, *self._queues)
         self._of_queues = QueueQueries(driver.dialect, len(self._queues))
         self._step = make_step(driver.dialect, len(self._queues), self._store)
         self._adopted = number is not None
@@ -78,6 +80,8 @@ class SqlConsumer(Consumer):
         #: Whether this consumer changed something since the watch was marked.
         self._changed = False
         self._due: int | None = None
+        #: How often tasks were revoked, as of the last look.
+        self._revocations = 0
         self._tidy_at = time.monotonic() + _TIDY_EVERY
         self._closed = False
         self._number = self._register() if number is None else number
@@ -104,7 +108,7 @@ class SqlConsumer(Consumer):
         if not settlements:
             parked = self._idle(limit)
             if parked is not None:
-                return Exchange(found, [], parked)
+                return Exchange(found, [], parked, self._revocations)
         self._changed, self._curious = True, self._wants
         self._store_elsewhere(settlements)
         quick, slow = self._sort(settlements)
@@ -116,7 +120,8 @@ class SqlConsumer(Consumer):
         deliveries, parked = self._taken(turn)
         self._held.difference_update(one.delivery.loan for one in settlements)
         self._tidy(idle=False)
-        return Exchange([*found, *self._hand_out(deliveries)], refused, parked)
+        handed = [*found, *self._hand_out(deliveries)]
+        return Exchange(handed, refused, parked, self._revocations)
 
     def _idle(self, limit: int) -> bool | None:
         """Whether any message is parked, when that is all there is to say; else None."""
@@ -130,9 +135,12 @@ class SqlConsumer(Consumer):
         """Dead (0: no; None: not registered), ready, parked: all that was committed by now."""
         with self._driver.session() as session:
             self._mark()
-            values = (self._number, self.id, *self._queues, *self._queues)
-            ((dead, ready, self._due, parked),) = session.fetch(self._of_queues.look, values)
+            values = (self._number, self.id, *self._look_values)
+            ((dead, ready, self._due, parked, revocations),) = session.fetch(
+                self._of_queues.look, values
+            )
         self._curious = False
+        self._revocations = int(revocations or 0)
         return dead, bool(ready), bool(parked)
 
     def _mark(self) -> None:
@@ -220,7 +228,7 @@ class SqlConsumer(Consumer):
         """What this turn has taken, in the order in which it is to run, and whether any message is
         parked."""
         with self._driver.session() as session:
-            rows, parked = self._step.taken(session, turn)
+            rows, parked, self._revocations = self._step.taken(session, turn)
             if rows is None:
                 rows = [
                     (priority, row, queue, raw)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from umbel.brokers.sql.rows import COLUMNS
+from umbel.brokers.sql.rows import COLUMNS, PAUSED, REVOCATIONS, not_paused
 from umbel.drivers.sql.base import Dialect
 from umbel.drivers.sql.batch import Batch
 
@@ -32,10 +32,20 @@ class Queries:
             f"INSERT INTO umbel_message ({', '.join(COLUMNS)}) VALUES ({places})"
         )
         self.insert = Batch(dialect, "umbel_message", COLUMNS)
+        self._pause(adapt)
         self._settle(adapt)
         self._lend(adapt, members)
         self._sign_in(adapt, members)
         self._bury(adapt)
+
+    def _pause(self, adapt: Callable[[str], str]) -> None:
+        """Statements about queues that lend nothing."""
+        self.pause = adapt(
+            "INSERT INTO umbel_meta (name, value) SELECT ?, '1' "
+            "WHERE NOT EXISTS (SELECT 1 FROM umbel_meta WHERE name = ?)"
+        )
+        self.resume = adapt("DELETE FROM umbel_meta WHERE name = ?")
+        self.paused = f"SELECT name FROM umbel_meta WHERE name LIKE '{PAUSED}%'"
 
     def _settle(self, adapt: Callable[[str], str]) -> None:
         """Statements about one loan."""
@@ -68,7 +78,7 @@ class Queries:
         )
         self.find_parked = adapt(
             f"SELECT id FROM umbel_message WHERE state = 3 AND task IN ({members}) "
-            f"AND queue IN ({members}) ORDER BY id LIMIT ?"
+            f"AND queue IN ({members}) AND {not_paused('queue')} ORDER BY id LIMIT ?"
         )
         self.unpark = adapt(
             "UPDATE umbel_message SET state = 2, consumer = ?, loan = ?, moment_ms = ?, "
@@ -117,14 +127,17 @@ class QueueQueries:
     """Statements over the queues of one consumer, each of which has its own search in an index."""
 
     def __init__(self, dialect: Dialect, queues: int) -> None:
-        ready = " OR ".join(
-            ["EXISTS (SELECT 1 FROM umbel_message WHERE state = 0 AND queue = ?)"] * queues
+        one = (
+            "EXISTS (SELECT 1 FROM umbel_message WHERE state = 0 AND queue = ? "
+            f"AND {not_paused('?')})"
         )
-        # Values: consumer number, consumer id, the queues, the queues.
+        ready = " OR ".join([one] * queues)
+        # Values: consumer number, consumer id, each queue twice, the queues.
         self.look = dialect.adapt(
             "SELECT (SELECT dead FROM umbel_consumer WHERE number = ? AND id = ?), "
             f"{ready or '0'}, {_next_due(queues)}, "
-            "EXISTS (SELECT 1 FROM umbel_message WHERE state = 3)"
+            "EXISTS (SELECT 1 FROM umbel_message WHERE state = 3), "
+            f"(SELECT value FROM umbel_meta WHERE name = '{REVOCATIONS}')"
         )
         # Values: a JSON array of the queues, the present moment.
         self.promote = dialect.adapt(

@@ -13,11 +13,14 @@ from umbel.message.protocol import encode, read_message
 
 __all__ = [
     "COLUMNS",
+    "PAUSED",
+    "REVOCATIONS",
     "TOPIC",
     "WAS_PARKED",
     "LoanKey",
     "deliver",
     "name_loan",
+    "not_paused",
     "parse_loan",
     "row_of",
     "rows_of",
@@ -27,6 +30,10 @@ __all__ = [
 COLUMNS = ("state", "queue", "priority", "moment_ms", "task_id", "task", "raw")
 #: Under which waiting consumers are told of new rows.
 TOPIC = "umbel_message"
+#: Before the name of a queue: the name in ``umbel_meta`` of the fact that it lends nothing.
+PAUSED = "paused:"
+#: The name in ``umbel_meta`` of how often tasks were revoked.
+REVOCATIONS = "revocations"
 #: ``note`` of a loan whose message had been parked.
 WAS_PARKED = "parked"
 
@@ -44,6 +51,11 @@ def row_of(message: Message, raw: bytes, now: int) -> Values:
 def rows_of(messages: Iterable[Message], now: int) -> list[Values]:
     """The rows of messages that are published at this moment."""
     return [row_of(message, encode(message), now) for message in messages]
+
+
+def not_paused(queue: str) -> str:
+    """The condition that this queue, a value in words of SQL, lends messages."""
+    return f"NOT EXISTS (SELECT 1 FROM umbel_meta WHERE name = '{PAUSED}' || {queue})"
 
 
 def name_loan(number: int, loan: int, message_id: int) -> str:

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from umbel.brokers.sql.rows import COLUMNS, LoanKey
+from umbel.brokers.sql.rows import COLUMNS, REVOCATIONS, LoanKey, not_paused
 from umbel.drivers.sql.base import Dialect, JoinedStore, Session, Values
 from umbel.drivers.sql.batch import Batch
 
@@ -75,9 +75,9 @@ class Step(ABC):
         """Do all of it, or raise ``StatementRefused`` with the reason."""
 
     @abstractmethod
-    def taken(self, session: Session, turn: Turn) -> tuple[list[Taken] | None, bool]:
-        """What was taken, in no order, and whether any message is parked. None in place of the
-        list: there are bytes among them that are not even text."""
+    def taken(self, session: Session, turn: Turn) -> tuple[list[Taken] | None, bool, int]:
+        """What was taken, in no order, whether any message is parked, and how often tasks were
+        revoked. None in place of the list: there are bytes among them that are not even text."""
 
 
 class SqliteStep(Step):
@@ -107,7 +107,8 @@ class SqliteStep(Step):
         self._taken = (
             "SELECT (SELECT CAST(json_group_array(json_array(priority, id, queue, CAST(raw AS TEXT))) "
             "AS BLOB) FROM umbel_message WHERE state = 2 AND consumer = ? AND loan = ?), "
-            "EXISTS (SELECT 1 FROM umbel_message WHERE state = 3)"
+            "EXISTS (SELECT 1 FROM umbel_message WHERE state = 3), "
+            f"(SELECT value FROM umbel_meta WHERE name = '{REVOCATIONS}')"
         )
 
     def run(self, session: Session, turn: Turn) -> None:
@@ -128,13 +129,14 @@ class SqliteStep(Step):
         session.prepare(self._name, self._set_up)
         session.execute(*self._batch.bind([(*row, *self._filling[len(row)]) for row in rows]))
 
-    def taken(self, session: Session, turn: Turn) -> tuple[list[Taken] | None, bool]:
-        ((taken, parked),) = session.fetch(self._taken, (turn.number, turn.loan))
+    def taken(self, session: Session, turn: Turn) -> tuple[list[Taken] | None, bool, int]:
+        ((taken, parked, revocations),) = session.fetch(self._taken, (turn.number, turn.loan))
         try:
             rows = _read_taken(taken)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            return None, bool(parked)
-        return [(one, two, three, raw.encode()) for one, two, three, raw in rows], bool(parked)
+            return None, bool(parked), int(revocations or 0)
+        found = [(one, two, three, raw.encode()) for one, two, three, raw in rows]
+        return found, bool(parked), int(revocations or 0)
 
     def _bodies(self, queues: int, store: JoinedStore | None) -> dict[int, list[str]]:
         ack = [
@@ -186,7 +188,7 @@ def _first(queues: Sequence[str]) -> str:
     """A SELECT of the ids that are to be taken."""
     one = (
         "SELECT id, priority FROM umbel_message WHERE state = 0 AND queue = {queue} "
-        "ORDER BY priority DESC, id LIMIT NEW.v3"
+        f"AND {not_paused('{queue}')} ORDER BY priority DESC, id LIMIT NEW.v3"
     )
     if len(queues) == 1:
         return one.format(queue=queues[0]).replace("id, priority", "id", 1)

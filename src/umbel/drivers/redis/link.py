@@ -19,6 +19,7 @@ from typing import Any, Final
 import hiredis
 
 from umbel.drivers.redis.address import Address
+from umbel.drivers.redis.greeting import greet
 from umbel.drivers.redis.packing import Argument, pack
 from umbel.drivers.redis.refusal import Refused, lost, reason_of, refusal
 from umbel.drivers.redis.sockets import limit_by_kernel, open_socket, set_limit
@@ -262,42 +263,19 @@ class Link:
             raise
 
     def _greet(self) -> None:
-        """HELLO, AUTH, SELECT and the setup commands in one write; in RESP2 where RESP3 is refused."""
-        user, password = self._credentials()
-        commands: list[tuple[Argument, ...]] = []
-        self.protocol = self.address.protocol
-        if self.protocol == 3:  # noqa: PLR2004 - RESP3
-            commands.append(
-                ("HELLO", 3, *(("AUTH", user or "default", password) if password else ()))
-            )
-        elif password:
-            commands.append(("AUTH", user, password) if user else ("AUTH", password))
-        if self.address.client_name:
-            commands.append(("CLIENT", "SETNAME", self.address.client_name))
-        if self.address.db:
-            commands.append(("SELECT", self.address.db))
-        answers = self._converse([*commands, *self._setup])
-        if self.protocol == 3 and _has_no_resp3(answers[0]):  # noqa: PLR2004 - RESP3
-            self.protocol = 2
-            commands[0] = ("AUTH", user, password or "") if user else ("AUTH", password or "")
-            answers = self._converse([*commands[0 if password else 1 :], *self._setup])
-        count = len(answers) - len(self._setup)
-        for answer in answers[:count]:
-            self._checked(answer)
-        refusals = [one for one in answers[count:] if isinstance(one, hiredis.ReplyError)]
-        self.setup_refused = self._refusal(refusals[0]) if refusals else None
+        """Say what is said first on a new connection."""
+        steps = greet(self.address, self._setup)
+        try:
+            commands = next(steps)
+            while True:
+                commands = steps.send(self._converse(commands))
+        except StopIteration as end:
+            self.protocol, self.setup_refused = end.value
 
     def _converse(self, commands: list[tuple[Argument, ...]]) -> list[Any]:
         if commands:
             self._write(b"".join(pack(command) for command in commands))
         return [self._answer() for _ in commands]
-
-    def _credentials(self) -> tuple[str | None, str | None]:
-        provider = self.address.credential_provider
-        if provider is None:
-            return self.address.username, self.address.password
-        given = tuple(provider.get_credentials())
-        return (None, given[0]) if len(given) == 1 else (given[0], given[1])
 
     # Bytes ----------------------------------------------------------------------------------------
 
@@ -393,8 +371,3 @@ class Link:
         if refused.elsewhere:
             self.close()
         return refused
-
-
-def _has_no_resp3(answer: Any) -> bool:
-    text = str(answer) if isinstance(answer, hiredis.ReplyError) else ""
-    return text.startswith("NOPROTO") or "unknown command" in text.lower()

@@ -22,7 +22,7 @@ from umbel.exceptions import ImproperlyConfigured
 if TYPE_CHECKING:
     import ssl
 
-__all__ = ["limit_by_kernel", "open_socket", "set_limit"]
+__all__ = ["limit_by_kernel", "open_socket", "prepare_socket", "set_limit", "tls_context"]
 
 #: redis-py's defaults: a silent peer is noticed within 45 seconds.
 _KEEPALIVE: Final = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
@@ -35,14 +35,21 @@ def open_socket(address: Address, timeout: float) -> socket.socket:
         return _open_unix(address.path, timeout)
     plain = socket.create_connection((address.host, address.port), timeout)
     try:
-        _check_peer(plain)
-        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if address.keepalive:
-            _keep_alive(plain, address.keepalive_options)
-        return plain if address.tls is None else _encrypt(plain, address)
+        prepare_socket(plain, address)
+        if address.tls is None:
+            return plain
+        return tls_context(address).wrap_socket(plain, server_hostname=address.host)
     except BaseException:
         plain.close()
         raise
+
+
+def prepare_socket(connected: Any, address: Address) -> None:
+    """What every TCP connection is given, also one that belongs to an event loop."""
+    _check_peer(connected)
+    connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if address.keepalive:
+        _keep_alive(connected, address.keepalive_options)
 
 
 def limit_by_kernel(connected: socket.socket) -> bool:
@@ -92,8 +99,8 @@ def _keep_alive(connected: socket.socket, options: dict[int, int]) -> None:
             connected.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
-def _encrypt(plain: socket.socket, address: Address) -> ssl.SSLSocket:
-    """The socket inside TLS; options as redis-py and Celery name them."""
+def tls_context(address: Address) -> ssl.SSLContext:
+    """How to encrypt; options as redis-py and Celery name them."""
     import ssl  # costs 8 ms and is seldom needed
 
     options = address.tls or {}
@@ -118,7 +125,7 @@ def _encrypt(plain: socket.socket, address: Address) -> ssl.SSLSocket:
         context.set_ciphers(options["ssl_ciphers"])
     if options.get("ssl_min_version"):
         context.minimum_version = ssl.TLSVersion(int(options["ssl_min_version"]))
-    return context.wrap_socket(plain, server_hostname=address.host)
+    return context
 
 
 def _certificates(value: Any, ssl_module: Any) -> ssl.VerifyMode:

@@ -29,9 +29,7 @@ __all__ = [
 ]
 
 #: Version of ``TABLES``. Raise it with every change and say in ``UPGRADES`` how to get there.
-VERSION = 1
-#: Version -> what brings the version before it there.
-UPGRADES: Mapping[int, Sequence[str]] = {}
+VERSION = 2
 
 
 class State(IntEnum):
@@ -160,7 +158,24 @@ _RESULT = Table(
     ),
 )
 
-TABLES = (_META, _CONSUMER, _MESSAGE, _RESULT)
+#: What is told to whoever listens now; kept for a minute. The id gives the order.
+_NOTICE = Table(
+    "umbel_notice",
+    (
+        Column("id", "serial", null=False, key=True),
+        Column("moment_ms", "integer", null=False),
+        # "t:" and a topic, or "m:" and the name of a mailbox.
+        Column("topic", "name", null=False),
+        # JSON.
+        Column("payload", "text", null=False),
+        Column("headers", "text", null=False),
+    ),
+)
+
+TABLES = (_META, _CONSUMER, _MESSAGE, _RESULT, _NOTICE)
+
+#: Version -> what brings the version before it there: statements, and tables to make.
+UPGRADES: Mapping[int, Sequence[str | Table]] = {2: (_NOTICE,)}
 
 
 def create(table: Table, dialect: Dialect) -> list[str]:
@@ -189,7 +204,7 @@ def install(
     session: Session,
     dialect: Dialect,
     version: int | None,
-    upgrades: Mapping[int, Sequence[str]] = UPGRADES,
+    upgrades: Mapping[int, Sequence[str | Table]] = UPGRADES,
     target: int = VERSION,
 ) -> None:
     """Bring a database of this version (None: without our tables) to the present one."""
@@ -204,6 +219,7 @@ def install(
             f"the tables are of version {version}, made by a newer Umbel; this one knows {target}"
         )
     for step in range(version + 1, target + 1):
-        for statement in upgrades[step]:
-            session.execute(statement)
+        for change in upgrades[step]:
+            for statement in [change] if isinstance(change, str) else create(change, dialect):
+                session.execute(statement)
     session.execute(f"UPDATE umbel_schema SET version = {target:d}")

@@ -5,11 +5,12 @@ Inherit from ``BackendConformance`` and say how to reach an empty store (see ``k
 
 from __future__ import annotations
 
+from umbel.testing.conformance.backend_async import AsyncResultsChapter
 from umbel.testing.conformance.backend_store import StoreChapter
 from umbel.testing.conformance.backend_wait import WaitingChapter
 
 __all__ = ["BackendConformance"]
 
 
-class BackendConformance(StoreChapter, WaitingChapter):
+class BackendConformance(StoreChapter, WaitingChapter, AsyncResultsChapter):
     """Every promise of ``ResultBackend``."""

@@ -9,7 +9,7 @@ from collections import Counter
 
 import pytest
 
-from umbel.brokers.base import Broker, Consumer, Settlement, Verdict
+from umbel.brokers.base import Binding, Broker, Consumer, Settlement, Verdict
 from umbel.exceptions import MessageTooLarge
 from umbel.testing.conformance.kind import BrokerKind, Connect, Consume
 from umbel.testing.conformance.steps import (
@@ -31,6 +31,16 @@ class DeliveryChapter(BrokerKind):
     """publish, consume, exchange."""
 
     # What is sent arrives -------------------------------------------------------------------------
+
+    def test_saying_where_exchanges_lead_changes_nothing_for_messages(
+        self, broker: Broker, consumer: Consumer
+    ) -> None:
+        for _ in range(2):
+            broker.declare([Binding("feeds", "topic", "feed.#", QUEUE)])
+        broker.publish([])
+        sent = message()
+        broker.publish([sent])
+        assert ids(receive(consumer)) == [sent.id]
 
     def test_a_published_message_is_received_by_a_consumer_of_its_queue(
         self, broker: Broker, consumer: Consumer

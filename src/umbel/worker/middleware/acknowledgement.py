@@ -11,7 +11,6 @@ from collections.abc import Callable
 
 from umbel import states
 from umbel.brokers.base import Delivery
-from umbel.worker.board import Slot
 from umbel.worker.job import Job, Outcome
 from umbel.worker.middleware.base import Middleware
 
@@ -22,27 +21,29 @@ class EarlyAcknowledgement(Middleware):
     """``acknowledge`` blocks until the broker has forgotten the message; False: it was taken back
     before (then somebody else runs it, and this job must not)."""
 
-    def __init__(self, acknowledge: Callable[[Delivery], bool], slot: Slot) -> None:
+    def __init__(self, acknowledge: Callable[[Delivery], bool]) -> None:
         self.acknowledge = acknowledge
-        self.slot = slot
+
+    def blocks(self, job: Job) -> bool:
+        return not job.task.acks_late
 
     def admit(self, job: Job) -> Outcome | None:
         if job.task.acks_late:
             return None
-        if not self._acknowledge_in_peace(job.delivery):
+        if not self._acknowledge_in_peace(job):
             return Outcome(states.IGNORED)
         job.acknowledged = True
         if not job.forgotten(failed=True):
-            self.slot.acknowledge(job.message.id)
+            job.slot.acknowledge(job.message.id)
         return None
 
-    def _acknowledge_in_peace(self, delivery: Delivery) -> bool:
+    def _acknowledge_in_peace(self, job: Job) -> bool:
         """A broker that is away is waited for; that time is not the task's, which has a limit."""
-        moment, seconds = self.slot.hard_limit
+        moment, seconds = job.slot.hard_limit
         if not seconds:
-            return self.acknowledge(delivery)
-        self.slot.limit(0.0, 0.0)
+            return self.acknowledge(job.delivery)
+        job.slot.limit(0.0, 0.0)
         began = time.monotonic()
-        accepted = self.acknowledge(delivery)
-        self.slot.limit(moment + time.monotonic() - began, seconds)
+        accepted = self.acknowledge(job.delivery)
+        job.slot.limit(moment + time.monotonic() - began, seconds)
         return accepted

@@ -21,6 +21,11 @@ class Middleware:
         """Before the run, arguments loaded: an outcome stops the job, None lets it in."""
         raise NotImplementedError
 
+    def blocks(self, job: Job) -> bool:
+        """Whether ``admit`` waits for a server with this job: it gets a thread then where others
+        would have to wait, too."""
+        raise NotImplementedError
+
     def around(self, job: Job) -> AbstractContextManager[Any] | None:
         """What surrounds the call itself, or None where this job needs nothing. An exception
         raised on entering ends the job as if the task had raised it."""

@@ -55,7 +55,8 @@ class Report(Middleware):
                 )
             )
         elif state == states.REVOKED:
-            emitter.emit(TaskRevoked(id=job.message.id, name=job.name, expired=True))
+            expired = outcome.error is not None and outcome.error.args[:1] == ("expired",)
+            emitter.emit(TaskRevoked(id=job.message.id, name=job.name, expired=expired))
         elif state == states.REJECTED and isinstance(outcome.error, Reject):
             emitter.emit(
                 TaskRejected(

@@ -1,60 +1,86 @@
 """Soft and hard time limits.
 
-The soft limit raises ``SoftTimeLimitExceeded`` inside the task. The hard limit is a moment written
-on the board that parent and children share: the supervisor ends a process that is past it.
+The soft limit raises ``SoftTimeLimitExceeded`` inside the task. With ``prefork`` the hard limit is a
+moment written on the board that parent and children share: the supervisor ends a process that is
+past it. In pools with many jobs in a process that would end them all: there the hard limit raises
+``TimeLimitExceeded`` inside the task, which may catch it, or not notice it in a call into C.
 Limits of the call (header ``timelimit``: hard first, then soft) win over the task's own.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
 
-from umbel.exceptions import SoftTimeLimitExceeded
+from umbel.exceptions import SoftTimeLimitExceeded, TimeLimitExceeded
 from umbel.worker.alarm import Alarm
-from umbel.worker.board import Slot
 from umbel.worker.job import Job
 from umbel.worker.middleware.base import Middleware
 
-__all__ = ["HardTimeLimit", "SoftTimeLimit"]
+__all__ = ["HardTimeLimit", "TimeLimits"]
+
+#: After so many seconds, what is raised.
+Limits = Sequence[tuple[float, BaseException]]
 
 
 class HardTimeLimit(Middleware):
     """Outermost: handlers and storing count, too (not so waiting for an early acknowledgement, see
     ``EarlyAcknowledgement``). ``seconds``: for tasks that say nothing themselves; None: no limit."""
 
-    def __init__(self, slot: Slot, seconds: float | None) -> None:
-        self.slot = slot
+    def __init__(self, seconds: float | None) -> None:
         self.seconds = seconds
 
     def admit(self, job: Job) -> None:
-        hard, _soft = job.message.headers.get("timelimit") or (None, None)
-        seconds = hard or job.task.time_limit or self.seconds
+        seconds = hard_limit(job, self.seconds)
         if seconds:
             # The place on the board is cleared when the job has left its slot.
-            self.slot.limit(job.began + seconds, seconds)
+            job.slot.limit(job.began + seconds, seconds)
 
 
-class SoftTimeLimit(Middleware):
-    """Innermost: only the function itself is interrupted. ``seconds`` as above."""
+class TimeLimits(Middleware):
+    """Innermost: only the function itself is interrupted. ``soft`` and ``hard`` are seconds for
+    tasks that say nothing themselves; ``keeps_hard``: nobody else keeps the hard limits."""
 
-    def __init__(self, alarm: Alarm, seconds: float | None) -> None:
+    def __init__(
+        self, alarm: Alarm, soft: float | None, hard: float | None, *, keeps_hard: bool
+    ) -> None:
         self.alarm = alarm
-        self.seconds = seconds
+        self.soft = soft
+        self.hard = hard
+        self.keeps_hard = keeps_hard
 
     def around(self, job: Job) -> AbstractContextManager[None] | None:
         _hard, soft = job.message.headers.get("timelimit") or (None, None)
-        seconds = soft or job.task.soft_time_limit or self.seconds
-        return _Limited(self.alarm, seconds) if seconds else None
+        soft = soft or job.task.soft_time_limit or self.soft
+        hard = hard_limit(job, self.hard) if self.keeps_hard else None
+        if not (soft or hard):
+            return None
+        limits: list[tuple[float, BaseException]] = []
+        if soft:
+            limits.append((soft, SoftTimeLimitExceeded(soft)))
+        if hard:
+            limits.append((hard, TimeLimitExceeded(hard)))
+        if job.task.is_coroutine:
+            job.limits = limits
+            return None
+        return _Limited(self.alarm, limits)
+
+
+def hard_limit(job: Job, otherwise: float | None) -> float | None:
+    """The hard limit of this job in seconds."""
+    hard, _soft = job.message.headers.get("timelimit") or (None, None)
+    return hard or job.task.time_limit or otherwise
 
 
 class _Limited(AbstractContextManager[None]):
-    def __init__(self, alarm: Alarm, seconds: float) -> None:
+    def __init__(self, alarm: Alarm, limits: Limits) -> None:
         self.alarm = alarm
-        self.seconds = seconds
+        self.limits = limits
 
     def __enter__(self) -> None:
-        self.alarm.arm(self.seconds, SoftTimeLimitExceeded(self.seconds))
+        for seconds, error in self.limits:
+            self.alarm.arm(seconds, error)
 
     def __exit__(
         self,

@@ -25,6 +25,9 @@ class Tracking(Middleware):
         self.node = node
         self.ttl = ttl
 
+    def blocks(self, job: Job) -> bool:
+        return bool(job.task.track_started) and not job.forgotten(failed=False)
+
     def admit(self, job: Job) -> Outcome | None:
         if job.task.track_started and not job.forgotten(failed=False):
             try:

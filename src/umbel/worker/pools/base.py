@@ -7,7 +7,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 from umbel.brokers.base import Settlement
-from umbel.worker.board import Slot
+from umbel.worker.board import Place, Slot
+from umbel.worker.execution import Pipeline
 from umbel.worker.job import Job
 
 __all__ = ["Pool"]
@@ -19,8 +20,8 @@ class Pool(ABC):
 
     #: How many jobs run at once.
     slots: int
-    #: This process's place on the board.
-    slot: Slot
+    pipeline: Pipeline
+    place: Place
 
     @abstractmethod
     def start(self, done: Callable[[Job, Settlement], None]) -> None:
@@ -43,10 +44,24 @@ class Pool(ABC):
     def withdraw(self) -> list[Job]:
         """Take back every job that has not begun; they will not run here."""
 
+    @abstractmethod
     def longest(self) -> float:
         """Seconds for which the longest running job has been running; 0 when none runs."""
-        started = self.slot.started
-        return time.monotonic() - started if started else 0.0
+
+    def work_on(self, job: Job, slot: Slot) -> Settlement:
+        """Run the job in this slot, on the board from its beginning to its end."""
+        self._take(job, slot)
+        settlement = self.pipeline.execute(job)
+        slot.end()
+        return settlement
+
+    def _take(self, job: Job, slot: Slot) -> None:
+        job.slot = slot
+        self.place.work()
+        slot.begin(job.delivery.loan, time.monotonic())
+
+    def run(self) -> None:  # noqa: B027 - most need none
+        """Pools that need the process's main thread live in it here, until stopped."""
 
     @abstractmethod
     def stop(self) -> None:

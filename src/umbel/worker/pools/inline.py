@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable
 
 from umbel.brokers.base import Settlement
-from umbel.worker.board import Slot
+from umbel.worker.board import Place
 from umbel.worker.execution import Pipeline
 from umbel.worker.job import Job
 from umbel.worker.pools.base import Pool
@@ -28,9 +28,10 @@ class InlinePool(Pool):
 
     slots = 1
 
-    def __init__(self, pipeline: Pipeline, slot: Slot) -> None:
+    def __init__(self, pipeline: Pipeline, place: Place) -> None:
         self.pipeline = pipeline
-        self.slot = slot
+        self.place = place
+        [self.slot] = place.slots
         self._waiting: deque[Job] = deque()
         self._stopped = False
         self._done: Callable[[Job, Settlement], None]
@@ -52,9 +53,7 @@ class InlinePool(Pool):
             job = self._waiting.popleft()
         except IndexError:  # none was there, or it has just been withdrawn
             return False
-        self.slot.begin(job.delivery.loan, time.monotonic())
-        settlement = self.pipeline.execute(job)
-        self.slot.end()
+        settlement = self.work_on(job, self.slot)
         self._done(job, settlement)
         return True
 
@@ -69,3 +68,7 @@ class InlinePool(Pool):
 
     def stop(self) -> None:
         self._stopped = True
+
+    def longest(self) -> float:
+        started = self.slot.started
+        return time.monotonic() - started if started else 0.0

@@ -23,6 +23,7 @@ from umbel.events.types import BrokerBack, BrokerLost
 from umbel.exceptions import NotRegistered, OperationalError
 from umbel.message.record import ResultRecord
 from umbel.service import Service
+from umbel.signals import heartbeat_sent
 from umbel.worker.rescue import Cause, Death, Rescuer, failure_record
 
 __all__ = ["Steward"]
@@ -116,6 +117,8 @@ class Steward(Service):
             self._lost(error)
             return False
         self._found()
+        if heartbeat_sent.receivers:
+            heartbeat_sent.send(sender=self)
         return True
 
     def _bury_all(self) -> bool:

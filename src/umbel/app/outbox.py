@@ -1,0 +1,96 @@
+"""Sending from inside an event loop: what a call would send is collected, and sent without blocking.
+
+While an outbox is open, the publisher puts messages there instead of giving them to the broker. So
+``adelay`` is ``delay``, with all that a subclass or the settings make of it, and only the wait for
+the broker differs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, Unpack, cast
+
+from umbel.app.announcing import published
+from umbel.brokers.base import Broker
+from umbel.message.message import Message
+from umbel.result.async_result import AsyncResult
+from umbel.signals import after_task_publish, task_sent
+
+if TYPE_CHECKING:
+    from umbel.app.app import Umbel
+    from umbel.app.options import CallOptions
+    from umbel.app.task import Task
+
+__all__ = ["AsyncCalls", "AsyncSending", "Outbox", "open_outbox", "send_without_blocking"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+
+
+class Outbox:
+    """Messages that are still to be sent, with the broker and the time that they have."""
+
+    def __init__(self) -> None:
+        self._kept: list[tuple[Broker, Sequence[Message], float]] = []
+
+    def put(self, broker: Broker, messages: Sequence[Message], timeout: float) -> None:
+        """Keep them."""
+        self._kept.append((broker, messages, timeout))
+
+    async def send(self) -> None:
+        """Give them to their brokers."""
+        for broker, messages, timeout in self._kept:
+            await broker.publish_async(messages, timeout)
+            if after_task_publish.receivers or task_sent.receivers:
+                published(messages)
+
+
+_outbox: ContextVar[Outbox | None] = ContextVar("umbel_outbox", default=None)
+
+#: The outbox that is open here, or None: asked for every message, so without a frame of its own.
+open_outbox = _outbox.get
+
+
+async def send_without_blocking(call: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+    """What ``call`` returns, after all that it sends has been sent."""
+    outbox = Outbox()
+    token = _outbox.set(outbox)
+    try:
+        result = call(*args, **kwargs)
+    finally:
+        _outbox.reset(token)
+    await outbox.send()
+    return result
+
+
+class AsyncCalls(Generic[P, R]):
+    """What tasks offer to callers inside an event loop."""
+
+    async def adelay(self, /, *args: P.args, **kwargs: P.kwargs) -> AsyncResult[R]:
+        """``delay`` inside an event loop: ``result = await add.adelay(2, 3)``."""
+        return await self.aapply_async(args, kwargs)
+
+    async def aapply_async(
+        self,
+        args: Sequence[Any] | None = None,
+        kwargs: Any = None,
+        task_id: str | None = None,
+        **options: Unpack[CallOptions],
+    ) -> AsyncResult[R]:
+        """``apply_async`` inside an event loop: the loop goes on until the broker has taken it.
+        With ``task_always_eager`` it is run first, and the loop waits."""
+        task = cast("Task[P, R]", self)
+        return await send_without_blocking(task.apply_async, args, kwargs, task_id, **options)
+
+
+class AsyncSending:
+    """What an app offers to callers inside an event loop."""
+
+    async def asend_task(
+        self, name: str, args: Any = None, kwargs: Any = None, **options: Any
+    ) -> AsyncResult[Any]:
+        """``send_task`` inside an event loop, which goes on until the broker has taken it."""
+        app = cast("Umbel", self)
+        return await send_without_blocking(app.send_task, name, args, kwargs, **options)

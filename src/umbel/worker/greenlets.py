@@ -1,0 +1,62 @@
+"""What gevent does otherwise than threads. Imported where gevent is installed and has patched.
+
+An asyncio event loop takes a thread of the system to itself, and all greenlets share one: so the
+coroutines of all ``async def`` tasks run on one loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from contextvars import Context, copy_context
+from typing import Any
+
+import gevent
+from gevent.event import Event
+
+from umbel.coroutines import Runner
+from umbel.worker.alarm import Alarm
+
+__all__ = ["GreenletAlarm", "GreenletRunner"]
+
+
+class GreenletAlarm(Alarm):
+    """gevent wakes a greenlet wherever it waits; one that computes is not interrupted."""
+
+    def __init__(self) -> None:
+        self._timeouts: dict[object, list[gevent.Timeout]] = {}
+
+    def arm(self, seconds: float, error: BaseException) -> None:
+        timeouts = self._timeouts.setdefault(gevent.getcurrent(), [])
+        timeouts.append(gevent.Timeout.start_new(seconds, error))
+
+    def disarm(self) -> None:
+        for timeout in self._timeouts.pop(gevent.getcurrent(), ()):
+            timeout.close()
+
+
+class GreenletRunner(Runner):
+    """One event loop in a greenlet of its own, begun with the first coroutine. While it runs, every
+    greenlet seems to be inside of it: a task that calls ``asyncio.run`` itself is refused."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        if self._loop is None:
+            self._loop = asyncio.new_event_loop()
+            gevent.spawn(self._loop.run_forever)
+        ended = Event()
+        begun: list[asyncio.Task[Any]] = []
+        self._loop.call_soon_threadsafe(_begin, coroutine, copy_context(), begun, ended)
+        ended.wait()
+        return begun[0].result()
+
+
+def _begin(
+    coroutine: Coroutine[Any, Any, Any], context: Context, begun: list[Any], ended: Event
+) -> None:
+    task = asyncio.get_running_loop().create_task(coroutine, context=context)
+    begun.append(task)
+    task.add_done_callback(lambda _task: ended.set())

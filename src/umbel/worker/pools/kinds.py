@@ -1,0 +1,86 @@
+"""The kinds of pool by name: what runs jobs, how it is interrupted, what it can promise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from umbel.coroutines import Runner
+from umbel.exceptions import ImproperlyConfigured
+from umbel.spelling import nearest
+from umbel.worker.alarm import Alarm, MainThreadAlarm, ThreadAlarm
+from umbel.worker.board import Place
+from umbel.worker.execution import Pipeline
+from umbel.worker.pools.base import Pool
+from umbel.worker.pools.event_loop import EventLoopPool
+from umbel.worker.pools.inline import InlinePool
+from umbel.worker.pools.threads import ThreadsPool
+
+__all__ = ["KINDS", "PoolKind", "find", "shape"]
+
+
+class PoolKind(msgspec.Struct, frozen=True, kw_only=True):
+    """One way to run jobs in a process."""
+
+    make: Callable[[Pipeline, Place], Pool]
+    alarm: Callable[[], Alarm]
+    #: Runs coroutines for jobs that run as functions do.
+    runner: Callable[[], Runner] = Runner
+    #: ``-c N`` means slots in one process, not processes.
+    slots: bool = False
+    #: A job runs in the loop's own thread, and another thread looks after it.
+    guarded: bool = False
+    #: The pool needs the process's main thread, so the consumer's loop gets another one.
+    main_thread: bool = False
+    #: The process must have been patched by gevent when it started.
+    patched: bool = False
+    #: No supervisor, no other process.
+    alone: bool = False
+    #: A hard time limit can be kept, by ending the process.
+    ends_jobs: bool = False
+
+
+def _greenlet_alarm() -> Alarm:
+    from umbel.worker.greenlets import GreenletAlarm  # gevent is an extra
+
+    return GreenletAlarm()
+
+
+def _greenlet_runner() -> Runner:
+    from umbel.worker.greenlets import GreenletRunner  # gevent is an extra
+
+    return GreenletRunner()
+
+
+KINDS: Final[dict[str, PoolKind]] = {
+    "prefork": PoolKind(make=InlinePool, alarm=MainThreadAlarm, guarded=True, ends_jobs=True),
+    "solo": PoolKind(make=InlinePool, alarm=MainThreadAlarm, alone=True),
+    "asyncio": PoolKind(make=EventLoopPool, alarm=ThreadAlarm, slots=True, main_thread=True),
+    # Patched by gevent, threads are greenlets.
+    "gevent": PoolKind(
+        make=ThreadsPool, alarm=_greenlet_alarm, runner=_greenlet_runner, slots=True, patched=True
+    ),
+    "threads": PoolKind(make=ThreadsPool, alarm=ThreadAlarm, slots=True),
+}
+#: Celery's other name.
+_ALIASES: Final = {"processes": "prefork"}
+
+
+def find(name: str) -> PoolKind:
+    """The kind of this name."""
+    name = _ALIASES.get(name, name)
+    if name not in KINDS:
+        known = ", ".join(KINDS)
+        raise ImproperlyConfigured(
+            f"there is no pool {name!r}{nearest(name, KINDS)}; known: {known}"
+        )
+    return KINDS[name]
+
+
+def shape(kind: PoolKind, concurrency: int, processes: int) -> tuple[int, int]:
+    """How many processes there are, and how many slots in each."""
+    if kind.alone:
+        return 1, 1
+    return (processes, concurrency) if kind.slots else (concurrency * processes, 1)

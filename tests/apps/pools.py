@@ -1,0 +1,91 @@
+"""The app of ``marks`` with tasks for pools that run several jobs at once."""
+
+import asyncio
+import contextvars
+import time
+
+from tests.apps.marks import app
+
+from umbel.exceptions import SoftTimeLimitExceeded
+
+#: Of a library that keeps what belongs to one request there.
+request_id = contextvars.ContextVar("request_id", default=None)
+
+
+@app.task(name="async_sleep")
+async def async_sleep(seconds):
+    await asyncio.sleep(seconds)
+    return seconds
+
+
+@app.task(name="sleep")
+def sleep(seconds):
+    time.sleep(seconds)
+    return seconds
+
+
+@app.task(bind=True, name="who")
+def who(self, seconds=0.0):
+    """The id that the task sees before and after others ran beside it."""
+    before = self.request.id
+    time.sleep(seconds)
+    return [before, self.request.id]
+
+
+@app.task(bind=True, name="async_who")
+async def async_who(self, seconds=0.0):
+    before = self.request.id
+    request_id.set(before)
+    await asyncio.sleep(seconds)
+    return [before, self.request.id, request_id.get()]
+
+
+@app.task(name="plain_soft", soft_time_limit=0.2)
+def plain_soft():
+    try:
+        for _ in range(500):
+            time.sleep(0.01)
+    except SoftTimeLimitExceeded:
+        return "cleaned up"
+
+
+@app.task(name="async_soft", soft_time_limit=0.2)
+async def async_soft():
+    try:
+        await asyncio.sleep(10)
+    except SoftTimeLimitExceeded:
+        await asyncio.sleep(0.01)
+        return "cleaned up"
+
+
+@app.task(name="async_fail")
+async def async_fail():
+    await asyncio.sleep(0)
+    raise LookupError("no such thing")
+
+
+@app.task(name="async_early", acks_late=False, track_started=True)
+async def async_early():
+    await asyncio.sleep(0.01)
+    return "ran"
+
+
+@app.task(bind=True, name="async_retry", max_retries=2)
+async def async_retry(self):
+    if self.request.retries < 2:
+        raise self.retry(countdown=0.0)
+    return self.request.retries
+
+
+@app.task(name="async_block")
+async def async_block(seconds):
+    """What a coroutine should not do: all others wait."""
+    time.sleep(seconds)  # noqa: ASYNC251 - this is what is tested
+    return "blocked"
+
+
+@app.task(name="doze")
+def doze(seconds):
+    """Sleep in small pieces: a thread is interrupted between them."""
+    for _ in range(int(seconds * 100)):
+        time.sleep(0.01)
