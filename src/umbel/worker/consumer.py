@@ -323,7 +323,9 @@ class ConsumerLoop:
         target = self.pool.slots if self.pool.longest() > AHEAD else self.batch.target()
         if self.max_jobs is not None:
             target = min(target, self.max_jobs - self._ran)
-        return target - held if held <= target // 2 else 0
+        if held > target // 2 and held >= self.pool.slots:
+            return 0  # few round trips for many messages; but no slot stays free
+        return max(0, target - held)
 
     def _give_back_late(self) -> None:
         if self._draining or self.pool.longest() > GIVE_BACK_AFTER:

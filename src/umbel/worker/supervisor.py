@@ -103,6 +103,9 @@ class Supervisor:
         gc.collect()
         gc.freeze()  # what was imported so far stays in pages that the children share
         self._fork_due()
+        while not (self.children or self.stopping):
+            self._rest()
+            self._fork_due()
         self.emitter.emit(WorkerReady(node=self.options.node))
         while self.children or not self.stopping:
             self._rest()
