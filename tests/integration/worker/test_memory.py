@@ -18,7 +18,9 @@ def test_processes_that_run_tasks_do_not_grow(deploy):
 
     growth = soak.growth(STEPS, STEP)
     assert growth.objects < 2_000, "objects for each 100,000 tasks"
-    assert growth.megabytes < 1.0, "megabytes for each 100,000 tasks"
+    # So few tasks do not tell less from the allocator's moods on a busy machine. A message that is
+    # not forgotten is 100 megabytes; tests/chaos/test_long_memory.py looks closer.
+    assert growth.megabytes < 8.0, "megabytes for each 100,000 tasks"
 
 
 @pytest.mark.redis
