@@ -77,6 +77,15 @@ class Runner:
             runner = self._own.runner = asyncio.Runner()
         return runner.run(coroutine, context=copy_context())
 
+    def leave(self) -> None:
+        """This thread runs nothing more: give its event loop back."""
+        runner = self._own.__dict__.pop("runner", None)
+        if runner is not None:
+            runner.close()
+
+    def close(self) -> None:
+        """Nothing runs in any thread any more, and all of them have left."""
+
 
 def run_once(coroutine: Coroutine[Any, Any, Any]) -> Any:
     """Its value; nothing is kept. Where an event loop is running already, it gets a thread."""

@@ -31,6 +31,9 @@ class Alarm(ABC):
     def disarm(self) -> None:
         """From here on nothing is raised any more."""
 
+    def close(self) -> None:  # noqa: B027 - most have nothing
+        """Give back what it has; nothing is armed any more."""
+
 
 class MainThreadAlarm(Alarm):
     """For the main thread alone, and one interruption at a time."""
@@ -87,6 +90,7 @@ class ThreadAlarm(Alarm):
         #: Thread -> monotonic moment, and what to raise then.
         self._armed: dict[int, list[tuple[float, type[BaseException]]]] = {}
         self._watching = False
+        self._closed = False
 
     def arm(self, seconds: float, error: BaseException) -> None:
         with self._change:
@@ -104,6 +108,11 @@ class ThreadAlarm(Alarm):
             self._forget()
             raise
 
+    def close(self) -> None:
+        with self._change:
+            self._closed = True
+            self._change.notify()
+
     def _forget(self) -> None:
         thread = threading.get_ident()
         with self._change:
@@ -112,7 +121,7 @@ class ThreadAlarm(Alarm):
 
     def _watch(self) -> None:
         with self._change:
-            while True:
+            while not self._closed:
                 now = time.monotonic()
                 for thread, armed in self._armed.items():
                     for one in [one for one in armed if one[0] <= now]:

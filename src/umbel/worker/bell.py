@@ -60,6 +60,10 @@ class Bell:
         except BlockingIOError:
             return False
 
+    def __del__(self) -> None:
+        if getattr(self, "_timer", -1) >= 0:
+            os.close(self._timer)
+
     def _set(self, nanoseconds: int) -> None:
         seconds, nanoseconds = divmod(nanoseconds, 1_000_000_000)
         moment = _Moment(seconds=seconds, nanoseconds=nanoseconds)

@@ -56,6 +56,10 @@ class Pipeline:
         self._around = [m.around for m in middlewares if _overrides(m, "around")]
         self._settle = [m.settle for m in reversed(middlewares) if _overrides(m, "settle")]
 
+    def leave(self) -> None:
+        """This thread runs no more jobs."""
+        self._runner.leave()
+
     def ask_first(self, middleware: Middleware) -> None:
         """From now on ask this one, before the others, whether a job may start. For what most
         workers never need."""

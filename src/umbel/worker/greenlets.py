@@ -42,16 +42,23 @@ class GreenletRunner(Runner):
     def __init__(self) -> None:
         super().__init__()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._greenlet: gevent.Greenlet[..., Any] | None = None
 
     def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         if self._loop is None:
             self._loop = asyncio.new_event_loop()
-            gevent.spawn(self._loop.run_forever)
+            self._greenlet = gevent.spawn(self._loop.run_forever)
         ended = Event()
         begun: list[asyncio.Task[Any]] = []
         self._loop.call_soon_threadsafe(_begin, coroutine, copy_context(), begun, ended)
         ended.wait()
         return begun[0].result()
+
+    def close(self) -> None:
+        if self._loop is not None and self._greenlet is not None:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._greenlet.join()
+            self._loop.close()
 
 
 def _begin(

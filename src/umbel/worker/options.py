@@ -32,6 +32,8 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     result_ttl: float | None = 86400.0
     result_extended: bool = False
     pool: str = "prefork"
+    #: In a thread of a process that has other work, too: no children, no signals, no ``exit``.
+    inside: bool = False
     #: Processes, or slots in each process, as the pool has it; and what multiplies the processes.
     concurrency: int = 1
     processes: int = 1

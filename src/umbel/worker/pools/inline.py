@@ -68,6 +68,7 @@ class InlinePool(Pool):
 
     def stop(self) -> None:
         self._stopped = True
+        self.pipeline.leave()
 
     def longest(self) -> float:
         started = self.slot.started

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from umbel.coroutines import Runner
 from umbel.exceptions import ImproperlyConfigured
@@ -32,6 +34,8 @@ class PoolKind(msgspec.Struct, frozen=True, kw_only=True):
     slots: bool = False
     #: A job runs in the loop's own thread, and another thread looks after it.
     guarded: bool = False
+    #: Nothing is settled while a job runs.
+    settles_late: bool = False
     #: The pool needs the process's main thread, so the consumer's loop gets another one.
     main_thread: bool = False
     #: The process must have been patched by gevent when it started.
@@ -56,7 +60,7 @@ def _greenlet_runner() -> Runner:
 
 KINDS: Final[dict[str, PoolKind]] = {
     "prefork": PoolKind(make=InlinePool, alarm=MainThreadAlarm, guarded=True, ends_jobs=True),
-    "solo": PoolKind(make=InlinePool, alarm=MainThreadAlarm, alone=True),
+    "solo": PoolKind(make=InlinePool, alarm=MainThreadAlarm, alone=True, settles_late=True),
     "asyncio": PoolKind(make=EventLoopPool, alarm=ThreadAlarm, slots=True, main_thread=True),
     # Patched by gevent, threads are greenlets.
     "gevent": PoolKind(
@@ -68,19 +72,39 @@ KINDS: Final[dict[str, PoolKind]] = {
 _ALIASES: Final = {"processes": "prefork"}
 
 
-def find(name: str) -> PoolKind:
-    """The kind of this name."""
+def find(name: str, *, inside: bool = False) -> PoolKind:
+    """The kind of this name; ``inside``: as it is in a thread of a process with other work."""
     name = _ALIASES.get(name, name)
     if name not in KINDS:
         known = ", ".join(KINDS)
         raise ImproperlyConfigured(
             f"there is no pool {name!r}{nearest(name, KINDS)}; known: {known}"
         )
-    return KINDS[name]
+    return _inside(name, KINDS[name]) if inside else KINDS[name]
+
+
+def _inside(name: str, kind: PoolKind) -> PoolKind:
+    if kind.ends_jobs:
+        raise ImproperlyConfigured(
+            f"The {name} pool needs processes of its own, which a worker inside of this process "
+            "cannot have: use solo, threads, asyncio or gevent, or start umbel worker"
+        )
+    if kind.patched and not _is_patched():
+        raise ImproperlyConfigured(
+            f"The {name} pool needs a process that gevent has patched: call "
+            "gevent.monkey.patch_all() before anything else is imported"
+        )
+    alarm = ThreadAlarm if kind.alarm is MainThreadAlarm else kind.alarm
+    return replace(kind, alone=True, alarm=alarm)
+
+
+def _is_patched() -> bool:
+    monkey = sys.modules.get("gevent.monkey")
+    return monkey is not None and bool(monkey.is_module_patched("threading"))
 
 
 def shape(kind: PoolKind, concurrency: int, processes: int) -> tuple[int, int]:
     """How many processes there are, and how many slots in each."""
     if kind.alone:
-        return 1, 1
+        return 1, (concurrency if kind.slots else 1)
     return (processes, concurrency) if kind.slots else (concurrency * processes, 1)

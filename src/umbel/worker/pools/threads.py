@@ -79,3 +79,4 @@ class ThreadsPool(Pool):
             settlement = self.work_on(job, slot)
             del self._began[slot]
             self._done(job, settlement)
+        self.pipeline.leave()
