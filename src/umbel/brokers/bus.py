@@ -64,9 +64,10 @@ class Bus(ABC):
         payload: Any,
         headers: Mapping[str, Any] | None = None,
         timeout: float | None = None,
-    ) -> None:
+    ) -> int | None:
         """Tell everybody who listens to this topic. Returns when the server has it, else raises
-        ``OperationalError`` within ``timeout`` seconds (None: the broker's own limit)."""
+        ``OperationalError`` within ``timeout`` seconds (None: the broker's own limit). Says how
+        many listeners it reached; None: this kind cannot know."""
 
     @abstractmethod
     def listen(self, topics: Sequence[str]) -> Listener:

@@ -48,11 +48,12 @@ class MemoryBus(Bus):
         payload: Any,
         headers: Mapping[str, Any] | None = None,
         timeout: float | None = None,  # noqa: ARG002 - nothing to wait for
-    ) -> None:
+    ) -> int | None:
         with self._board.lock:
-            for listener in self._board.listeners:
-                if listener.hears(topic):
-                    listener.put(_notice(topic, payload, headers))
+            reached = [listener for listener in self._board.listeners if listener.hears(topic)]
+            for listener in reached:
+                listener.put(_notice(topic, payload, headers))
+        return len(reached)
 
     def listen(self, topics: Sequence[str]) -> Listener:
         return _MemoryListener(self._board, covering(topics))

@@ -44,11 +44,13 @@ class RedisBus(Bus):
         payload: Any,
         headers: Mapping[str, Any] | None = None,
         timeout: float | None = None,
-    ) -> None:
+    ) -> int | None:
         exchange, _, routing_key = topic.partition("/")
         raw = write(exchange, routing_key, payload, headers)
         deadline = monotonic() + (self._timeout if timeout is None else timeout)
-        self._once(lambda link: link.call("PUBLISH", f"{self._head}{topic}", raw), deadline)
+        channel = f"{self._head}{topic}"
+        reached: int = self._once(lambda link: link.call("PUBLISH", channel, raw), deadline)
+        return reached
 
     def listen(self, topics: Sequence[str]) -> Listener:
         return _Subscriber(self._pool.address, topics)

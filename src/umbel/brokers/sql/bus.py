@@ -54,9 +54,10 @@ class SqlBus(Bus):
         payload: Any,
         headers: Mapping[str, Any] | None = None,
         timeout: float | None = None,
-    ) -> None:
+    ) -> int | None:
         limit = self._timeout if timeout is None else timeout
         self._tell(f"{_TOLD}{topic}", payload, headers, limit)
+        return None
 
     def listen(self, topics: Sequence[str]) -> Listener:
         return _SqlListener(self._driver, covering([f"{_TOLD}{topic}" for topic in topics]))

@@ -105,6 +105,15 @@ class BusChapter(BrokerKind):
     def test_telling_where_nobody_listens_is_harmless(self, broker: Broker) -> None:
         broker.bus.publish(CONTROL, "anybody?")
 
+    def test_telling_says_how_many_it_reached_where_that_is_known(
+        self, broker: Broker, second_broker: Broker, listen: Listen
+    ) -> None:
+        nobody = broker.bus.publish(CONTROL, "anybody?")
+        assert nobody in {0, None}
+        listen(CONTROL), listen(CONTROL, on=second_broker), listen("other")
+        reached = broker.bus.publish(CONTROL, "and now?")
+        assert reached == (None if nobody is None else 2)
+
     def test_a_thousand_notices_arrive_in_order(self, broker: Broker, listen: Listen) -> None:
         listener = listen(CONTROL)
         for number in range(1000):
