@@ -46,7 +46,7 @@ logger = logging.getLogger("umbel.worker")
 #: Seconds a finished job may wait before it is settled.
 SETTLE_WITHIN = 0.02
 #: Seconds after which messages that wait behind a running job are given back.
-GIVE_BACK_AFTER = 1.0
+GIVE_BACK_AFTER = 0.25
 #: Seconds between looks for parked messages, and at whether the supervisor still lives.
 LOOK_EVERY = 1.0
 
