@@ -31,8 +31,8 @@ from umbel.waker import Waker, readable
 from umbel.worker.acknowledgement import Acknowledgement
 from umbel.worker.aftermath import Aftermath
 from umbel.worker.batch import AHEAD, BatchSize
-from umbel.worker.control import Control
 from umbel.worker.job import Job
+from umbel.worker.line import Line
 from umbel.worker.outage import Outage
 from umbel.worker.pools.base import Pool
 from umbel.worker.reception import Reception
@@ -65,7 +65,7 @@ class ConsumerLoop:
         reception: Reception,
         pool: Pool,
         batch: BatchSize,
-        control: Control,
+        line: Line,
         emitter: Emitter,
         revoked: Revoked,
         max_jobs: int | None = None,
@@ -78,7 +78,7 @@ class ConsumerLoop:
         self.reception = reception
         self.pool = pool
         self.batch = batch
-        self.control = control
+        self.line = line
         self.emitter = emitter
         self.revoked = revoked
         self.max_jobs = max_jobs
@@ -89,11 +89,11 @@ class ConsumerLoop:
         self.consumer: Consumer
         self._signed_in = False
         self.waker = Waker()
-        self.sleep = Sleep(control, self.waker)
+        self.sleep = Sleep(line, self.waker)
         urls = (broker.display_url, getattr(records, "display_url", ""))
-        self.outage = Outage(*urls, control)
+        self.outage = Outage(*urls, line)
         #: While what remains of early acknowledged jobs cannot be stored or sent.
-        self._late_outage = Outage(*urls, control)
+        self._late_outage = Outage(*urls, line)
         #: Settlements not yet accepted by the broker.
         self._ended: deque[Settlement] = deque()
         self.aftermath = Aftermath(broker, records)
@@ -148,9 +148,9 @@ class ConsumerLoop:
                 self._obey()
             else:
                 self._signed_in = True
-                self.control.sign(self.consumer.id)
+                self.line.sign(self.consumer.id)
                 self.outage.back()
-                self.control.announce(ready=True)
+                self.line.announce(ready=True)
                 return True
         return False
 
@@ -214,7 +214,7 @@ class ConsumerLoop:
 
     def close(self) -> None:
         """Leave; what was not settled goes back to its queue."""
-        self.control.announce(ready=False)
+        self.line.announce(ready=False)
         try:
             if self._signed_in:
                 self.consumer.close()
@@ -236,7 +236,7 @@ class ConsumerLoop:
         except Exception:
             logger.exception("An exchange with %s failed", self.broker.display_url)
             if not ended:
-                readable((self.control.fd,), LOOK_EVERY)
+                readable((self.line.fd,), LOOK_EVERY)
             # If it is one of these that cannot be written, it is found when each goes alone.
             self._ended.extendleft(self._written_alone(one) for one in reversed(ended))
             return None
@@ -350,7 +350,7 @@ class ConsumerLoop:
         if held < self.pool.slots and not self._draining:
             self.sleep.until(timeout, self._watch_broker)
         else:
-            readable((self.waker.fd, self.control.fd), timeout)
+            readable((self.waker.fd, self.line.fd), timeout)
         self._wake_at = 0
         self.waker.clear()
 
@@ -364,10 +364,10 @@ class ConsumerLoop:
         return len(self._ended) + len(self.aftermath)
 
     def _obey(self) -> None:
-        self.control.read()
-        if self.control.draining or self._exhausted():
+        self.line.read()
+        if self.line.draining or self._exhausted():
             self._draining = True
-        if self.control.orphaned:
+        if self.line.orphaned:
             self._beat_for_oneself()
 
     def _exhausted(self) -> bool:
@@ -388,7 +388,7 @@ class ConsumerLoop:
     def _start_anew(self) -> None:
         """The broker had declared this consumer dead: what had not begun runs elsewhere."""
         self.consumer_id = self.consumer.id
-        self.control.sign(self.consumer_id)
+        self.line.sign(self.consumer_id)
         for _job in self.pool.withdraw():
             self._finished += 1
 

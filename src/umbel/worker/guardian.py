@@ -14,7 +14,7 @@ import threading
 from typing import Protocol
 
 from umbel.waker import Waker, readable
-from umbel.worker.control import Control
+from umbel.worker.line import Line
 
 __all__ = ["Guardian", "Ward"]
 
@@ -28,7 +28,7 @@ LOOK_EVERY = 1.0
 class Ward(Protocol):
     """What a guardian knows of a loop."""
 
-    control: Control
+    line: Line
 
     def busy(self) -> float:
         """Seconds for which jobs have kept the loop's thread; 0: it is not running any."""
@@ -72,9 +72,9 @@ class Guardian(threading.Thread):
             os._exit(70)
 
     def _look(self) -> None:
-        control, busy = self._ward.control.fd, self._ward.busy()
+        line, busy = self._ward.line.fd, self._ward.busy()
         # Between jobs the loop listens to the supervisor itself.
-        fds = (self._waker.fd, control) if busy else (self._waker.fd,)
+        fds = (self._waker.fd, line) if busy else (self._waker.fd,)
         timeout = max(PATIENCE - busy, SHORTEST) if self._attentive else LOOK_EVERY
         told = readable(fds, timeout)
         if self._waker.fd in told:
@@ -83,5 +83,5 @@ class Guardian(threading.Thread):
         # Before looking: who calls ``watch`` meanwhile sets it again.
         self._attentive = False
         busy = self._ward.busy()
-        if self._ward.tend() if control in told or busy >= PATIENCE else busy:
+        if self._ward.tend() if line in told or busy >= PATIENCE else busy:
             self._attentive = True

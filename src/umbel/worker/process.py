@@ -13,9 +13,9 @@ from umbel.events.emitter import Emitter
 from umbel.signals import worker_process_shutdown
 from umbel.worker.batch import BatchSize
 from umbel.worker.consumer import ConsumerLoop
-from umbel.worker.control import Control
 from umbel.worker.execution import Pipeline
 from umbel.worker.guardian import Guardian
+from umbel.worker.line import Line
 from umbel.worker.log_setup import name_log_lines
 from umbel.worker.middleware.acknowledgement import EarlyAcknowledgement
 from umbel.worker.middleware.base import Middleware
@@ -40,7 +40,7 @@ __all__ = ["FROM_TERMINAL", "WorkerProcess", "behave_as_usual", "run_child"]
 class WorkerProcess:
     """Everything one process needs to work on messages; connects when it runs."""
 
-    def __init__(self, options: WorkerOptions, control: Control, emitter: Emitter) -> None:
+    def __init__(self, options: WorkerOptions, line: Line, emitter: Emitter) -> None:
         self.options = options
         self.emitter = emitter
         self.broker = options.open_broker()
@@ -49,7 +49,7 @@ class WorkerProcess:
         self.alarm = kind.alarm()
         pipeline = Pipeline(self._middlewares(), options.node, options.accept, kind.runner())
         revoked = Revoked(self.broker, lambda: pipeline.ask_first(Revocation(revoked)))
-        self.pool = kind.make(pipeline, control.place)
+        self.pool = kind.make(pipeline, line.place)
         self.loop = ConsumerLoop(
             broker=self.broker,
             records=self.backend,
@@ -59,7 +59,7 @@ class WorkerProcess:
             pool=self.pool,
             # Where nothing is settled while a job runs, nothing is taken ahead.
             batch=BatchSize(self.pool.slots, 1 if kind.alone else options.prefetch),
-            control=control,
+            line=line,
             emitter=emitter,
             revoked=revoked,
             max_jobs=options.max_jobs_per_child,
@@ -156,7 +156,7 @@ def behave_as_usual() -> None:
         signal.signal(number, signal.SIG_DFL)
 
 
-def run_child(options: WorkerOptions, control: Control, emitter: Emitter) -> int:
+def run_child(options: WorkerOptions, line: Line, emitter: Emitter) -> int:
     """The life of a forked child; returns its exit code."""
     # Ctrl-C in a terminal and a TERM to the whole group reach children too: only the supervisor
     # decides, and tells them through the pipe. Not SIG_IGN, which programs that a task starts
@@ -164,10 +164,10 @@ def run_child(options: WorkerOptions, control: Control, emitter: Emitter) -> int
     for number in FROM_TERMINAL:
         signal.signal(number, _leave_to_the_supervisor)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    name_log_lines(f"Worker-{control.place.number}", control.place.number)
+    name_log_lines(f"Worker-{line.place.number}", line.place.number)
     os.register_at_fork(after_in_child=behave_as_usual)
     for started in options.process_started:
         started()
-    WorkerProcess(options, control, emitter).run()
+    WorkerProcess(options, line, emitter).run()
     worker_process_shutdown.send(sender=options.node, pid=os.getpid(), exitcode=0)
     return 0

@@ -11,7 +11,7 @@ from time import monotonic
 
 from umbel.waker import Waker, readable
 from umbel.worker.bell import Bell
-from umbel.worker.control import Control
+from umbel.worker.line import Line
 
 __all__ = ["Sleep"]
 
@@ -22,14 +22,14 @@ AWAY = 0.001
 class Sleep:
     """Belongs to the thread of the loop; ``waker`` and the supervisor end it early."""
 
-    def __init__(self, control: Control, waker: Waker) -> None:
-        self.control = control
+    def __init__(self, line: Line, waker: Waker) -> None:
+        self.line = line
         self.waker = waker
 
     def until(self, timeout: float, watch: Callable[[float, tuple[int, ...]], None]) -> None:
         """Return when there may be a message, when woken, or after so many seconds. ``watch`` waits
         at the broker, or until one of these file descriptors is readable."""
-        place, bell, fds = self.control.place, self.control.bell, (self.waker.fd, self.control.fd)
+        place, bell, fds = self.line.place, self.line.bell, (self.waker.fd, self.line.fd)
         if bell is None:
             watch(timeout, fds)
         elif place.rest():

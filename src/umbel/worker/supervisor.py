@@ -11,11 +11,11 @@ It never touches a message: what a dead child held is taken back by the steward.
 from __future__ import annotations
 
 import contextlib
-import errno
 import gc
 import logging
 import os
 import signal
+import socket
 import sys
 import time
 from collections import deque
@@ -30,7 +30,7 @@ from umbel.signals import worker_before_create_process
 from umbel.waker import Waker, readable
 from umbel.worker.bell import Bell
 from umbel.worker.board import Board, Place
-from umbel.worker.control import DRAIN, Control
+from umbel.worker.line import Line, Lines
 from umbel.worker.options import WorkerOptions
 from umbel.worker.process import run_child
 from umbel.worker.rescue import Cause, Death
@@ -60,7 +60,6 @@ class Child(msgspec.Struct):
 
     pid: int
     place: Place
-    pipe: int
     started: float
     #: How many predecessors in this place died at once after starting.
     failures: int = 0
@@ -81,6 +80,7 @@ class Supervisor:
         self.bell = Bell()
         self.steward = steward
         self.emitter = emitter
+        self.lines = Lines()
         self.children: dict[int, Child] = {}
         #: What a child must not keep open.
         self.close_in_child: list[Callable[[], object]] = []
@@ -162,8 +162,8 @@ class Supervisor:
             if not self._soft:
                 self._kill_at = time.monotonic() + self.options.drain_timeout
             self.emitter.emit(WorkerStopping(node=self.options.node, warm=True))
-            for child in self.children.values():
-                self._tell_to_drain(child)
+            for pid in self.children:
+                self.lines.drain(pid)
 
     def _is_to_be_cold(self) -> bool:
         """Whether what runs is to be given back at once."""
@@ -179,13 +179,6 @@ class Supervisor:
                     options.soft_timeout,
                 )
         return told > (1 if self._soft else 0)
-
-    def _tell_to_drain(self, child: Child) -> None:
-        try:
-            os.write(child.pipe, DRAIN)
-        except OSError as error:
-            if error.errno != errno.EPIPE:
-                raise
 
     def _kill_all(self, cause: Cause) -> None:
         for child in self.children.values():
@@ -216,38 +209,38 @@ class Supervisor:
             return False
         worker_before_create_process.send(sender=self)
         place.clear()
-        ends: tuple[int, ...] = ()
+        ends: tuple[socket.socket, ...] = ()
         try:
-            ends = read_end, write_end = os.pipe()
+            ends = own, others = socket.socketpair()
             _flush()
             pid = os.fork()
         except OSError as error:
             logger.error("Cannot start a process: %s", error.strerror)  # noqa: TRY400 - one line
             for end in ends:
-                os.close(end)
+                end.close()
             return False
         finally:
             self.steward.quiet.release()
         if pid == 0:
-            self._become_child(place, read_end, write_end)
-        os.close(read_end)
+            own.close()
+            self._become_child(place, others)
+        others.close()
+        self.lines.add(pid, own)
         self.children[pid] = Child(
-            pid=pid, place=place, pipe=write_end, started=time.monotonic(), failures=failures
+            pid=pid, place=place, started=time.monotonic(), failures=failures
         )
         self.emitter.emit(ChildStarted(pid=pid))
         return True
 
-    def _become_child(self, place: Place, read_end: int, write_end: int) -> None:
+    def _become_child(self, place: Place, end: socket.socket) -> None:
         code = 70
         try:
-            os.close(write_end)
-            for sibling in self.children.values():
-                os.close(sibling.pipe)
+            self.lines.disown()
             self._waker.close()
             for close in self.close_in_child:
                 close()
-            control = Control(place, read_end, self.bell)
-            code = run_child(self.options, control, self.emitter)
+            line = Line(place, end, self.bell)
+            code = run_child(self.options, line, self.emitter)
             _flush()
         except BaseException:  # noqa: BLE001 - the last line of defence of a forked process
             sys.excepthook(*sys.exc_info())
@@ -261,7 +254,7 @@ class Supervisor:
                 self._bury(self.children.pop(pid), status)
 
     def _bury(self, child: Child, status: int) -> None:
-        os.close(child.pipe)
+        self.lines.remove(child.pid)
         place = child.place
         if place.rise():  # it was the one that watched
             self.bell.ring_in(0.0)

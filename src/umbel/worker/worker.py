@@ -19,7 +19,7 @@ from umbel.message.record import ResultRecord
 from umbel.signals import worker_init
 from umbel.worker.announcements import Announcements, tell_of_lost
 from umbel.worker.board import Board
-from umbel.worker.control import Control
+from umbel.worker.line import Line
 from umbel.worker.options import WorkerOptions
 from umbel.worker.pools import kinds
 from umbel.worker.private import empty_queues
@@ -179,13 +179,13 @@ class Worker:
         return [place.consumer_id for place in self.board.places]
 
     def _run_solo(self) -> int:
-        control = Control(self.board.places[0])
+        line = Line(self.board.places[0])
         process: WorkerProcess | None = None
         try:
-            self._listen(control)
+            self._listen(line)
             for started in self.options.process_started:
                 started()
-            process = WorkerProcess(self.options, control, self.emitter)
+            process = WorkerProcess(self.options, line, self.emitter)
             self.emitter.emit(WorkerReady(node=self.options.node))
             process.run()
             self._leaving = True
@@ -199,13 +199,13 @@ class Worker:
         self.emitter.emit(WorkerStopped(node=self.options.node))
         return 0
 
-    def _listen(self, control: Control) -> None:
+    def _listen(self, line: Line) -> None:
         """Let signals stop a solo worker, at once where the work is not to be finished."""
 
         def stop(signum: int, _frame: FrameType | None) -> None:
             self._stops += 1
             # Always: a task that swallows what is raised here is the last one all the same.
-            control.drain()
+            line.drain()
             self._quits += signum in cold
             told = self._quits + max(0, self._stops - self._quits - 1)
             if told and not self._leaving:

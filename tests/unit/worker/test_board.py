@@ -4,7 +4,6 @@ import os
 import time
 
 from umbel.worker.board import Board
-from umbel.worker.control import DRAIN, Control
 
 
 def test_a_parent_reads_what_its_child_runs_after_the_child_is_gone():
@@ -56,40 +55,6 @@ def test_a_new_process_finds_its_place_empty():
         (0.0, 0.0),
         False,
     )
-
-
-def test_a_child_told_to_drain_drains():
-    read_end, write_end = os.pipe()
-    control = Control(Board(1).places[0], read_end)
-    control.read()
-    assert not control.draining
-
-    os.write(write_end, DRAIN)
-    control.read()
-
-    assert control.draining
-    assert not control.orphaned
-
-
-def test_a_child_whose_supervisor_died_drains_as_an_orphan_and_stays_quiet():
-    read_end, write_end = os.pipe()
-    control = Control(Board(1).places[0], read_end)
-    os.close(write_end)
-    control.read()
-
-    assert control.draining
-    assert control.orphaned
-    control.read()  # the pipe that took its place has nothing to say
-    assert control.orphaned
-
-
-def test_a_solo_worker_drains_by_its_own_word():
-    control = Control(Board(1).places[0])
-    control.drain()
-    control.read()
-
-    assert control.draining
-    assert not control.orphaned
 
 
 def test_of_several_idle_processes_one_watches_for_messages():

@@ -6,15 +6,15 @@ import time
 import pytest
 
 from umbel.worker.board import Board
-from umbel.worker.control import DRAIN, Control
 from umbel.worker.guardian import Guardian
+from umbel.worker.line import Line
 
 
 class Loop:
     """Says for how long it has been busy, and notes when it is tended."""
 
     def __init__(self):
-        self.control = Control(Board(1).places[0])
+        self.line = Line(Board(1).places[0])
         self.since = 0.0
         self.more = False
         self.tended = threading.Event()
@@ -24,7 +24,7 @@ class Loop:
         return time.monotonic() - self.since if self.since else 0.0
 
     def tend(self):
-        self.control.read()
+        self.line.read()
         self.moments.append(time.monotonic())
         self.tended.set()
         return self.more
@@ -62,11 +62,10 @@ def test_what_the_supervisor_says_is_heard_during_a_job(loop):
     loop.guardian.watch()
     assert loop.tended.wait(5)
     loop.tended.clear()
-    loop.control.drain()
+    loop.line.drain()
 
     assert loop.tended.wait(0.5)
-    assert loop.control.draining
-    assert DRAIN
+    assert loop.line.draining
 
 
 def test_a_loop_that_is_called_for_at_the_wrong_moment_is_not_forgotten(loop):

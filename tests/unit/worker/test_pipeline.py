@@ -12,8 +12,8 @@ from umbel.brokers.base import Verdict
 from umbel.events.emitter import Emitter
 from umbel.exceptions import EncodeError
 from umbel.worker.board import Board
-from umbel.worker.control import Control
 from umbel.worker.execution import Pipeline
+from umbel.worker.line import Line
 from umbel.worker.middleware.acknowledgement import EarlyAcknowledgement
 from umbel.worker.middleware.time_limit import HardTimeLimit
 from umbel.worker.options import WorkerOptions
@@ -53,7 +53,7 @@ def execute(app, place, lend):
 
     def run(task, *args):
         options = WorkerOptions(**worker_values(app, pool="solo"))
-        process = WorkerProcess(options, Control(place), Emitter())
+        process = WorkerProcess(options, Line(place), Emitter())
         return process.pool.pipeline.execute(lend(task, *args))
 
     return run

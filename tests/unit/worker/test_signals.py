@@ -14,7 +14,7 @@ from umbel.brokers.base import Delivery, Verdict
 from umbel.events.emitter import Emitter
 from umbel.exceptions import DecodeError
 from umbel.worker.board import Board
-from umbel.worker.control import Control
+from umbel.worker.line import Line
 from umbel.worker.log_setup import set_up_logging
 from umbel.worker.middleware.base import Middleware
 from umbel.worker.middleware.signals import Signals
@@ -72,7 +72,7 @@ def clean_logging():
 def process_of(app):
     place = Board(1).places[0]
     options = WorkerOptions(**worker_values(app, pool="solo"))
-    return WorkerProcess(options, Control(place), Emitter())
+    return WorkerProcess(options, Line(place), Emitter())
 
 
 def take(app, consumer):

@@ -9,7 +9,7 @@ import pytest
 from umbel.waker import Waker, readable
 from umbel.worker.bell import Bell
 from umbel.worker.board import Board
-from umbel.worker.control import Control
+from umbel.worker.line import Line
 from umbel.worker.sleep import Sleep
 
 
@@ -18,7 +18,7 @@ class Process:
 
     def __init__(self, place, bell, messages):
         self.waker = Waker()
-        self.sleep = Sleep(Control(place, bell=bell), self.waker)
+        self.sleep = Sleep(Line(place, bell=bell), self.waker)
         self.messages = messages
         self.woke = threading.Event()
         self.ended = threading.Event()
@@ -120,7 +120,7 @@ def test_a_sleeper_that_others_overtake_wakes_at_its_own_time():
     disturber = threading.Thread(target=disturb, daemon=True)
     disturber.start()
     began = time.monotonic()
-    Sleep(Control(place, bell=bell), Waker()).until(0.3, lambda *_: None)
+    Sleep(Line(place, bell=bell), Waker()).until(0.3, lambda *_: None)
     stop.set()
     disturber.join(5)
 
