@@ -83,6 +83,7 @@ async def inside_a_loop() -> None:
     assert_type(await result.aget(timeout=5), int)
     assert_type(await result.astate(), str)
     assert_type(await add.aapply_async((2,), countdown=10), AsyncResult[int])
+    assert_type(await add.adelay_many([(1, 1)]), list[AsyncResult[int]])
     assert_type(await (await fetch.adelay("https://example.org")).aget(), str)
     await app.asend_task("elsewhere.work", (1, 2), queue="far")
 

@@ -7,8 +7,9 @@ the broker differs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, Unpack, cast
 
 from umbel.app.announcing import published
@@ -27,6 +28,9 @@ __all__ = ["AsyncCalls", "AsyncSending", "Outbox", "open_outbox", "send_without_
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
+
+#: So many calls are made at once; between them the loop goes on.
+_CHUNK = 1000
 
 
 class Outbox:
@@ -83,6 +87,24 @@ class AsyncCalls(Generic[P, R]):
         With ``task_always_eager`` it is run first, and the loop waits."""
         task = cast("Task[P, R]", self)
         return await send_without_blocking(task.apply_async, args, kwargs, task_id, **options)
+
+    async def adelay_many(self, calls: Iterable[Sequence[Any]]) -> list[AsyncResult[R]]:
+        """``delay_many`` inside an event loop: ``await add.adelay_many([(1, 1), (2, 2)])``."""
+        return await self.aapply_async_many((args, {}) for args in calls)
+
+    async def aapply_async_many(
+        self,
+        calls: Iterable[tuple[Sequence[Any], Mapping[str, Any]]],
+        **options: Unpack[CallOptions],
+    ) -> list[AsyncResult[R]]:
+        """``apply_async_many`` inside an event loop. Who is cancelled, or told that the broker is
+        away, does not know how many of them were sent."""
+        task = cast("Task[P, R]", self)
+        waiting = iter(calls)
+        results: list[AsyncResult[R]] = []
+        while chunk := list(islice(waiting, _CHUNK)):
+            results += await send_without_blocking(task.apply_async_many, chunk, **options)
+        return results
 
 
 class AsyncSending:

@@ -117,6 +117,10 @@ class Publisher:
         timeout = options.get("timeout")
         timeout = self._timeout if timeout is None else timeout
         batches = self._made(task, calls, options, parent, results)
+        if (outbox := open_outbox()) is not None:
+            for messages in batches:
+                outbox.put(self._broker, messages, timeout)
+            return results
         if _told():
             for messages in batches:
                 self._broker.publish(messages, timeout)

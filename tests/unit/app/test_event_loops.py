@@ -49,6 +49,38 @@ def test_arguments_and_options_are_checked_as_for_delay(add):
         asyncio.run(add.aapply_async((1,), coutdown=5))
 
 
+def test_many_calls_inside_a_loop_are_on_the_queue_when_it_returns(app, add):
+    async def call():
+        # More than go at once.
+        first = await add.adelay_many((number,) for number in range(1500))
+        second = await add.aapply_async_many([((1,), {"y": 2})] * 2, countdown=60)
+        return first, second
+
+    first, second = asyncio.run(call())
+
+    assert len({result.id for result in first}) == 1500
+    [queue] = app.broker.admin.queues(["celery"])
+    assert (queue.ready, queue.delayed) == (1500, 2)
+    assert {app.broker.admin.locate(result.id).where for result in second} == {"delayed"}
+
+
+def test_many_calls_inside_a_loop_are_checked_and_told(app, add):
+    from umbel.signals import after_task_publish
+
+    told = []
+    listen = after_task_publish.connect(lambda sender, **_: told.append(sender), weak=False)
+    try:
+        with pytest.raises(TypeError, match=r"proj\.add"):
+            asyncio.run(add.adelay_many([(1,), ()]))
+        assert told == []
+        asyncio.run(add.adelay_many([(1,), (2,)]))
+    finally:
+        after_task_publish.disconnect(listen)
+
+    assert told == ["proj.add"] * 2
+    assert app.broker.admin.queues(["celery"])[0].ready == 2
+
+
 def test_what_a_subclass_makes_of_a_call_is_sent(app):
     class Routed(app.Task):
         def apply_async(self, *args, **options):
