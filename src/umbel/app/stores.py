@@ -74,9 +74,14 @@ class Stores:
                 self._backend = (url, self._open_backend(url))
             return None if self._backend is None else self._backend[1]
 
+    @property
+    def read_url(self) -> str:
+        """Where workers take messages from."""
+        return self._url("broker_read_url")
+
     def open_broker(self) -> Broker:
         """A broker of a worker's own."""
-        return self._open_broker(self._url("broker_read_url"))
+        return self._open_broker(self.read_url)
 
     def open_backend(self) -> ResultBackend | None:
         """A result backend of a worker's own."""
