@@ -18,9 +18,7 @@ import signal
 import socket
 import sys
 import time
-from collections import deque
 from collections.abc import Callable
-from types import FrameType
 
 import msgspec
 
@@ -35,8 +33,8 @@ from umbel.worker.options import WorkerOptions
 from umbel.worker.process import run_child
 from umbel.worker.rescue import Cause, Death
 from umbel.worker.services.steward import Steward
-from umbel.worker.shutdown import term_is_quit
-from umbel.worker.stacks import stacks
+from umbel.worker.stop_signals import StopSignals
+from umbel.worker.vacancies import Vacancies
 
 __all__ = ["Supervisor"]
 
@@ -46,11 +44,6 @@ logger = logging.getLogger("umbel.worker")
 LIMIT_EVERY = 0.1
 #: A child that lives shorter than this and began no job started badly: its successor waits.
 SHORT_LIFE = 1.0
-PAUSE_LAST = 10.0
-#: So many crashes within so many seconds mean that something is wrong with more than one task.
-CRASHES, WITHIN = 40, 5.0
-#: Seconds before another attempt to start a process.
-FORK_AGAIN = 0.05
 #: Seconds for the steward to take the loans back when the worker stops.
 BURIAL_TIMEOUT = 5.0
 
@@ -84,22 +77,17 @@ class Supervisor:
         self.children: dict[int, Child] = {}
         #: What a child must not keep open.
         self.close_in_child: list[Callable[[], object]] = []
-        self._free: list[tuple[Place, float, int]] = [(place, 0.0, 0) for place in board.places]
+        self._vacancies = Vacancies(board)
         self._waker = Waker()
-        self._term = 0
-        self._quit = 0
+        self.signals = StopSignals(self._waker)
         self._draining = False
         #: Whether a soft shutdown stands before the cold one; None: nobody asked for that yet.
         self._soft: bool | None = None
         self._kill_at = float("inf")
         self._killed = False
-        #: Stacks that somebody asked for.
-        self._stacks = ""
-        #: Moments of the last crashes.
-        self._crashes: deque[float] = deque(maxlen=CRASHES)
 
     def run(self) -> int:
-        self._listen()
+        self.signals.listen()
         gc.collect()
         gc.freeze()  # what was imported so far stays in pages that the children share
         self._fork_due()
@@ -120,37 +108,13 @@ class Supervisor:
     @property
     def stopping(self) -> bool:
         """Whether it was told to stop."""
-        return self._term > 0 or self._quit > 0
+        return self.signals.stopping
 
     # Signals --------------------------------------------------------------------------------------
 
-    def _listen(self) -> None:
-        def wake(_signum: int, _frame: FrameType | None) -> None:
-            self._waker.set()
-
-        def term(_signum: int, _frame: FrameType | None) -> None:
-            self._term += 1
-            self._waker.set()
-
-        def leave(_signum: int, _frame: FrameType | None) -> None:
-            self._quit += 1
-            self._waker.set()
-
-        def show(_signum: int, _frame: FrameType | None) -> None:
-            self._stacks = stacks()  # here, for the main thread will have gone on when it logs
-            self._waker.set()
-
-        signal.signal(signal.SIGCHLD, wake)
-        signal.signal(signal.SIGUSR1, show)
-        signal.signal(signal.SIGTERM, leave if term_is_quit() else term)
-        signal.signal(signal.SIGINT, term)
-        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup
-            signal.signal(signal.SIGHUP, term)
-        signal.signal(signal.SIGQUIT, leave)
-
     def _obey_signals(self) -> None:
-        if self._stacks:
-            said, self._stacks = self._stacks, ""
+        if self.signals.stacks:
+            said, self.signals.stacks = self.signals.stacks, ""
             logger.warning("Threads of the supervisor:\n%s", said)
         if self._is_to_be_cold() or time.monotonic() >= self._kill_at:
             if not self._killed:
@@ -167,7 +131,7 @@ class Supervisor:
 
     def _is_to_be_cold(self) -> bool:
         """Whether what runs is to be given back at once."""
-        told = self._quit + max(0, self._term - 1)
+        told = self.signals.urgent
         if told and self._soft is None:
             options = self.options
             busy = any(child.place.running for child in self.children.values())
@@ -189,16 +153,10 @@ class Supervisor:
     # Children ---------------------------------------------------------------------------------------
 
     def _fork_due(self) -> None:
-        now = time.monotonic()
-        waiting = []
-        for place, not_before, failures in self._free:
-            if self.stopping:
-                continue
-            if not_before > now:
-                waiting.append((place, not_before, failures))
-            elif not self._fork(place, failures):
-                waiting.append((place, now + FORK_AGAIN, failures))
-        self._free = waiting
+        if self.stopping:
+            self._vacancies.clear()
+        else:
+            self._vacancies.fill(self._fork)
 
     def _fork(self, place: Place, failures: int) -> bool:
         """False when it cannot be done just now."""
@@ -282,13 +240,11 @@ class Supervisor:
         """Make room for the next process; one that dies at once is not restarted in a tight loop."""
         lived = time.monotonic() - child.started
         started = clean or lived > SHORT_LIFE or child.place.worked
-        failures = 0 if started else child.failures + 1
-        pause = min(PAUSE_LAST, 0.1 * 2**failures) if failures > 1 else 0.0
-        if not clean and child.cause is Cause.CRASHED:
-            self._crashes.append(time.monotonic())
-            if len(self._crashes) == CRASHES and self._crashes[-1] - self._crashes[0] < WITHIN:
-                pause = max(pause, 1.0)
-        self._free.append((child.place, time.monotonic() + pause, failures))
+        self._vacancies.vacate(
+            child.place,
+            failures=0 if started else child.failures + 1,
+            crashed=not clean and child.cause is Cause.CRASHED,
+        )
 
     def _end_overdue(self) -> None:
         now = time.monotonic()
@@ -309,7 +265,7 @@ class Supervisor:
         if any(child.place.limited for child in self.children.values()):
             return LIMIT_EVERY
         now = time.monotonic()
-        moments = [not_before for _place, not_before, _failures in self._free]
+        moments = self._vacancies.moments
         if self.stopping:
             moments.append(self._kill_at)
         return max(0.0, min([now + LIMIT_EVERY * 2, *moments]) - now)
