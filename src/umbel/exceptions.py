@@ -16,12 +16,14 @@ __all__ = [
     "ConnectionLost",
     "ContentDisallowed",
     "DecodeError",
+    "DuplicateNodenameWarning",
     "EncodeError",
     "Ignore",
     "ImproperlyConfigured",
     "InvalidTaskError",
     "MaxRetriesExceededError",
     "MessageTooLarge",
+    "NodeNotFound",
     "NotRegistered",
     "OperationalError",
     "QueueNotFound",
@@ -54,6 +56,10 @@ CeleryError = UmbelError
 
 class UmbelWarning(UserWarning):
     """Base of the warnings that Umbel gives."""
+
+
+class DuplicateNodenameWarning(UmbelWarning):
+    """Two workers answer to one name."""
 
 
 class ImproperlyConfigured(UmbelError):
@@ -96,6 +102,10 @@ class OperationalError(UmbelError):
 
 class ConnectionLost(OperationalError):
     """The connection broke; the operation may or may not have happened on the server."""
+
+
+class NodeNotFound(UmbelError, LookupError):
+    """No living worker has this name; the message names the nearest one."""
 
 
 class BackendError(UmbelError):

@@ -20,6 +20,7 @@ from umbel.app.annotations import annotate
 from umbel.app.announcing import AppSignals
 from umbel.app.arguments import call_arguments
 from umbel.app.config import Config
+from umbel.app.control import Control
 from umbel.app.declaration import declare, module_name, resolve
 from umbel.app.loading import Loader, Packages
 from umbel.app.moments import zone
@@ -82,6 +83,7 @@ class Umbel(AppSignals, AppQueues, AsyncSending):
         self.loader = Loader(self)
         self.publisher = Publisher(self)
         self.amqp = Amqp(self)
+        self.control = Control(self)
         #: Makers of additional middlewares, and what each worker process calls first; for integrations.
         self.middlewares: list[Callable[[], Any]] = []
         self.process_started: list[Callable[[], None]] = []

@@ -237,9 +237,20 @@ class AsyncResult(Awaited[R]):
         """Where its message is now: ready, delayed, lent, parked or dead; None: on no queue."""
         return self.app.broker.admin.locate(self.id)
 
-    def revoke(self) -> None:
-        """Take it back, unless it has begun: it never starts, on no worker, and ends as REVOKED."""
-        revoke(self.app, self.id, self._backend or self.app.backend)
+    def revoke(
+        self,
+        connection: Any = None,  # noqa: ARG002 - Celery's position
+        terminate: bool = False,
+        signal: str | None = None,
+        wait: bool = False,
+        timeout: float | None = None,
+    ) -> None:
+        """Take it back, unless it has begun: it never starts, on no worker, and ends as REVOKED.
+        With ``terminate`` it is ended when it runs, by ``signal``; with ``wait``, the workers' word is
+        awaited, ``timeout`` seconds at most."""
+        revoke(self.app, [self.id], self._backend or self.app.backend)
+        told = {"task_id": self.id, "terminate": terminate, "signal": signal or "SIGTERM"}
+        self.app.control.broadcast("revoke", told, reply=wait, timeout=timeout)
 
     def forget(self) -> None:
         """Delete what is stored about it."""

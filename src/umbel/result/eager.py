@@ -38,7 +38,7 @@ class EagerResult(AsyncResult[R]):
         self._state = state
         self._traceback = traceback
 
-    def revoke(self) -> None:
+    def revoke(self, *_args: Any, **_kwargs: Any) -> None:
         """It has run already; its state is REVOKED from now on."""
         self._state = states.REVOKED
 

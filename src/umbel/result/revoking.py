@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,17 +15,34 @@ from umbel.message.record import ResultRecord
 if TYPE_CHECKING:
     from umbel.backends.base import ResultBackend
 
-__all__ = ["REMEMBERED", "revoke", "revoked_record"]
+__all__ = ["REMEMBERED", "ids_of", "revoke", "revoked_record"]
 
 #: Seconds for which a broker remembers that a task was revoked.
 REMEMBERED: Final = 7 * 86_400.0
 
 
-def revoke(app: Any, task_id: str, backend: ResultBackend | None) -> None:
-    """From now on this task does not start. A message that waits for its moment is removed at once."""
-    app.broker.revoke([task_id], time.time() + REMEMBERED)
-    if app.broker.admin.cancel(task_id) and backend is not None:
-        backend.store(revoked_record(task_id, app.conf.result_expires or None))
+def revoke(app: Any, ids: Sequence[str], backend: ResultBackend | None) -> None:
+    """From now on these tasks do not start. Messages that wait for their moment are removed at once."""
+    app.broker.revoke(ids, time.time() + REMEMBERED)
+    cancelled = [task_id for task_id in ids if app.broker.admin.cancel(task_id)]
+    if cancelled and backend is not None:
+        ttl = app.conf.result_expires or None
+        backend.store_many([revoked_record(task_id, ttl) for task_id in cancelled])
+
+
+def ids_of(tasks: Any) -> list[str]:
+    """The ids of what somebody wants to take back: an id, a result, a group of results, or several
+    of those."""
+    if isinstance(tasks, str):
+        return [tasks]
+    inner = getattr(tasks, "results", None)
+    if inner is None and hasattr(tasks, "id"):
+        inner = (tasks.id,)
+    try:
+        parts = iter(tasks if inner is None else inner)
+    except TypeError:
+        raise TypeError(f"Tasks are named by their ids or results, not by {tasks!r}") from None
+    return list(dict.fromkeys(task_id for part in parts for task_id in ids_of(part)))
 
 
 def revoked_record(task_id: str, ttl: float | None) -> ResultRecord:

@@ -81,10 +81,9 @@ CONTROL = (
         "control_exchange",
         TEXT,
         "celery",
-        ACCEPTED,
+        USED,
         "CONTROL_EXCHANGE",
-        "First part of the names of the control mailboxes.",
-        _NO_CONTROL,
+        "First part of the names under which remote control travels; apps with another one do not hear it.",
     ),
     Setting(
         "control_queue_durable",
