@@ -62,6 +62,7 @@ def worker_values(
         "max_deliveries": conf.task_max_deliveries,
         "heartbeat_interval": conf.worker_heartbeat_interval,
         "heartbeat_limit": conf.worker_heartbeat_limit,
+        "max_memory_per_child": conf.worker_max_memory_per_child,
         "drain_timeout": conf.worker_drain_timeout,
         "soft_timeout": conf.worker_soft_shutdown_timeout,
         "soft_when_idle": conf.worker_enable_soft_shutdown_on_idle,

@@ -50,6 +50,12 @@ POSITIVE = Decimal(min=0, min_open=True)
     "--soft-time-limit", type=POSITIVE, metavar="SECONDS", help="Soft limit for each task."
 )
 @click.option("--max-tasks-per-child", type=Whole(min=1), help="Then replace the process.")
+@click.option(
+    "--max-memory-per-child",
+    type=Whole(min=1),
+    metavar="KIB",
+    help="Then replace the process, after what it runs.",
+)
 @click.option("--prefetch-multiplier", type=Whole(min=0), help="Messages kept per process.")
 @click.option(
     "--drain-timeout",

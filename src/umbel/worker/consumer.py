@@ -38,6 +38,7 @@ from umbel.worker.pools.base import Pool
 from umbel.worker.reception import Reception
 from umbel.worker.revoked import Revoked
 from umbel.worker.sleep import Sleep
+from umbel.worker.wear import Wear
 
 __all__ = ["ConsumerLoop"]
 
@@ -68,7 +69,7 @@ class ConsumerLoop:
         line: Line,
         emitter: Emitter,
         revoked: Revoked,
-        max_jobs: int | None = None,
+        wear: Wear | None = None,
         watch: Callable[[], None] | None = None,
     ) -> None:
         self.broker = broker
@@ -81,7 +82,7 @@ class ConsumerLoop:
         self.line = line
         self.emitter = emitter
         self.revoked = revoked
-        self.max_jobs = max_jobs
+        self.wear = wear
         #: Called before jobs run in this thread that others will wait for.
         self._watch = watch
         #: Held by this thread, except while it runs jobs and somebody watches over it.
@@ -321,8 +322,8 @@ class ConsumerLoop:
         held = self._submitted - self._finished - ending
         # Behind a job that takes its time, nothing waits: another worker may be idle.
         target = self.pool.slots if self.pool.longest() > AHEAD else self.batch.target()
-        if self.max_jobs is not None:
-            target = min(target, self.max_jobs - self._ran)
+        if self.wear is not None:
+            target = min(target, self.wear.left(self._ran))
         if held > target // 2 and held >= self.pool.slots:
             return 0  # few round trips for many messages; but no slot stays free
         return max(0, target - held)
@@ -371,7 +372,7 @@ class ConsumerLoop:
             self._beat_for_oneself()
 
     def _exhausted(self) -> bool:
-        return self.max_jobs is not None and self._ran >= self.max_jobs
+        return self.wear is not None and self.wear.worn(self._ran)
 
     def _beat_for_oneself(self) -> None:
         now = time.monotonic()

@@ -45,6 +45,8 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     max_deliveries: int = 3
     heartbeat_interval: float = 5.0
     heartbeat_limit: float = 30.0
+    #: KiB resident.
+    max_memory_per_child: int | None = None
     drain_timeout: float = 25.0
     #: Above 0: time for what runs before a cold stop; also when nothing runs.
     soft_timeout: float = 0.0

@@ -33,6 +33,7 @@ from umbel.worker.options import WorkerOptions
 from umbel.worker.pools import kinds
 from umbel.worker.reception import Reception
 from umbel.worker.revoked import Revoked
+from umbel.worker.wear import Wear
 
 __all__ = ["FROM_TERMINAL", "WorkerProcess", "behave_as_usual", "run_child"]
 
@@ -62,7 +63,7 @@ class WorkerProcess:
             line=line,
             emitter=emitter,
             revoked=revoked,
-            max_jobs=options.max_jobs_per_child,
+            wear=self._wear(),
             watch=self._watch if kind.guarded else None,
         )
         self.guardian = Guardian(self.loop) if kind.guarded else None
@@ -108,6 +109,14 @@ class WorkerProcess:
 
     def _acknowledge(self, delivery: Delivery) -> bool:
         return self.loop.acknowledge(delivery)
+
+    def _wear(self) -> Wear | None:
+        """None: nobody could start another process in its place, or nobody wants that."""
+        options = self.options
+        jobs, memory = options.max_jobs_per_child, options.max_memory_per_child
+        if self.kind.alone or not (jobs or memory):
+            return None
+        return Wear(jobs or None, memory or None)
 
     def _middlewares(self) -> list[Middleware]:
         options = self.options

@@ -35,6 +35,7 @@ from umbel.worker.rescue import Cause, Death
 from umbel.worker.services.steward import Steward
 from umbel.worker.stop_signals import StopSignals
 from umbel.worker.vacancies import Vacancies
+from umbel.worker.wear import resident
 
 __all__ = ["Supervisor"]
 
@@ -90,6 +91,7 @@ class Supervisor:
         self.signals.listen()
         gc.collect()
         gc.freeze()  # what was imported so far stays in pages that the children share
+        self._warn_of_memory()
         self._fork_due()
         while not (self.children or self.stopping):
             self._rest()
@@ -269,6 +271,16 @@ class Supervisor:
         if self.stopping:
             moments.append(self._kill_at)
         return max(0.0, min([now + LIMIT_EVERY * 2, *moments]) - now)
+
+    def _warn_of_memory(self) -> None:
+        limit, weight = self.options.max_memory_per_child, resident()
+        if limit and weight > limit:
+            logger.warning(
+                "The worker has %d KiB before it has run a task, more than the %d KiB that a process "
+                "may have: each is replaced after one task",
+                weight,
+                limit,
+            )
 
     def _wait_for_burials(self) -> None:
         end = time.monotonic() + BURIAL_TIMEOUT

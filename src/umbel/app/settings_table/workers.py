@@ -293,10 +293,9 @@ WORKERS = (
         "worker_max_memory_per_child",
         WHOLE,
         None,
-        ACCEPTED,
+        USED,
         "CELERYD_MAX_MEMORY_PER_CHILD",
-        "A worker process above so many KiB is replaced.",
-        "Umbel does not weigh its processes",
+        "A worker process that has more KiB resident is replaced, after what it runs. None or 0: never.",
     ),
     Setting(
         "worker_pool_putlocks",
