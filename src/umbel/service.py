@@ -7,6 +7,7 @@ Stopping twice, or before start, is harmless.
 from __future__ import annotations
 
 import logging
+import os
 import threading
 
 __all__ = ["Service"]
@@ -22,9 +23,11 @@ class Service:
     def __init__(self) -> None:
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
+        self._pid = 0
 
     def start(self) -> None:
         """Begin; returns at once. Starting twice is an error of the caller."""
+        self._pid = os.getpid()
         self._thread = threading.Thread(target=self._main, name=f"umbel-{self.name}", daemon=True)
         self._thread.start()
 
@@ -46,6 +49,11 @@ class Service:
             self.run()
         except Exception:
             logger.exception("The %s service ended by an error", self.name)
+        finally:
+            # The copy in a forked child, where threads are greenlets: its end would be reported as
+            # that of a thread that nobody knows there.
+            if os.getpid() != self._pid:
+                threading.Event().wait()
 
     def run(self) -> None:
         """The duty itself; returns when ``self.stopping`` becomes true."""

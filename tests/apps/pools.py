@@ -2,11 +2,14 @@
 
 import asyncio
 import contextvars
+import gc
 import time
 
+import greenlet
 from tests.apps.marks import app
 
 from umbel.exceptions import SoftTimeLimitExceeded
+from umbel.service import Service
 
 #: Of a library that keeps what belongs to one request there.
 request_id = contextvars.ContextVar("request_id", default=None)
@@ -89,3 +92,41 @@ def doze(seconds):
     """Sleep in small pieces: a thread is interrupted between them."""
     for _ in range(int(seconds * 100)):
         time.sleep(0.01)
+
+
+@app.task(name="what_was_set")
+async def what_was_set(value):
+    """What is in the context of a coroutine that has set nothing yet."""
+    before = request_id.get()
+    request_id.set(value)
+    await asyncio.sleep(0.01)
+    return before
+
+
+@app.task(name="async_leave")
+async def async_leave():
+    await asyncio.sleep(0.01)
+    raise SystemExit(3)
+
+
+@app.task(name="duties")
+def duties():
+    """Services that do their work in this process."""
+    gc.unfreeze()
+    return [
+        type(each).__name__
+        for each in gc.get_objects()
+        if isinstance(each, Service)
+        and any(frame.f_locals.get("self") is each for frame in running())
+    ]
+
+
+def running():
+    """Frames of greenlets that do something, except those that were put to rest."""
+    for each in gc.get_objects():
+        if isinstance(each, greenlet.greenlet):
+            frame = each.gr_frame
+            while frame is not None:
+                if frame.f_code.co_name == "run":
+                    yield frame
+                frame = frame.f_back

@@ -7,9 +7,10 @@ coroutines of all ``async def`` tasks run on one loop.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextvars import Context, copy_context
-from typing import Any
+from typing import Any, NamedTuple
+from weakref import WeakSet
 
 import gevent
 from gevent.event import Event
@@ -17,7 +18,21 @@ from gevent.event import Event
 from umbel.coroutines import Runner
 from umbel.worker.alarm import Alarm
 
-__all__ = ["GreenletAlarm", "GreenletRunner"]
+__all__ = ["GreenletAlarm", "GreenletRunner", "watch_greenlets"]
+
+
+def watch_greenlets() -> Callable[[], None]:
+    """What a forked child has to call. Threads do not go with a fork, but greenlets do: those that
+    begin from now on would do their work in the child as well."""
+    begun: WeakSet[Any] = WeakSet()
+    note = begun.add
+    gevent.Greenlet.add_spawn_callback(note)
+
+    def end() -> None:
+        gevent.Greenlet.remove_spawn_callback(note)
+        gevent.killall(list(begun), block=False)
+
+    return end
 
 
 class GreenletAlarm(Alarm):
@@ -52,7 +67,10 @@ class GreenletRunner(Runner):
         begun: list[asyncio.Task[Any]] = []
         self._loop.call_soon_threadsafe(_begin, coroutine, copy_context(), begun, ended)
         ended.wait()
-        return begun[0].result()
+        result = begun[0].result()
+        if type(result) is _Leaving:
+            raise result.error
+        return result
 
     def close(self) -> None:
         if self._loop is not None and self._greenlet is not None:
@@ -64,6 +82,18 @@ class GreenletRunner(Runner):
 def _begin(
     coroutine: Coroutine[Any, Any, Any], context: Context, begun: list[Any], ended: Event
 ) -> None:
-    task = asyncio.get_running_loop().create_task(coroutine, context=context)
+    task = asyncio.get_running_loop().create_task(_kept_inside(coroutine), context=context)
     begun.append(task)
     task.add_done_callback(lambda _task: ended.set())
+
+
+class _Leaving(NamedTuple):
+    error: BaseException
+
+
+async def _kept_inside(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """Its value. What means the whole program would end the loop, and so all other tasks on it."""
+    try:
+        return await coroutine
+    except (SystemExit, KeyboardInterrupt) as error:
+        return _Leaving(error)

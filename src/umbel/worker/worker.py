@@ -81,6 +81,8 @@ class Worker:
         self._quits = 0
         #: Nothing is being worked on any more: signals cannot make it faster.
         self._leaving = False
+        if kind.watch is not None:
+            self.supervisor.close_in_child.append(kind.watch())
         if self.health is not None:
             self.supervisor.close_in_child.append(self.health.disown)
 

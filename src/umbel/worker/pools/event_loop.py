@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import Context, copy_context
 
 from umbel.brokers.base import Settlement
 from umbel.worker.board import Place, Slot
@@ -42,6 +43,8 @@ class EventLoopPool(Pool):
         self._running = threading.Event()
         self._loop: asyncio.AbstractEventLoop
         self._end: asyncio.Event
+        #: What each coroutine gets a copy of, so that none sees what another one has set.
+        self._context: Context
         self._done: Callable[[Job, Settlement], None]
 
     def start(self, done: Callable[[Job, Settlement], None]) -> None:
@@ -76,6 +79,7 @@ class EventLoopPool(Pool):
 
     async def _live(self) -> None:
         self._loop, self._end = asyncio.get_running_loop(), asyncio.Event()
+        self._context = copy_context()
         self._running.set()
         await self._end.wait()
         self._threads.shutdown(wait=False)
@@ -97,7 +101,7 @@ class EventLoopPool(Pool):
         self._end_job(job, slot, self.work_on(job, slot))
 
     def _begin_coroutine(self, job: Job, slot: Slot) -> None:
-        task = self._loop.create_task(self._work(job, slot))
+        task = self._loop.create_task(self._work(job, slot), context=self._context.copy())
         self._working.add(task)  # the event loop itself would forget it
         task.add_done_callback(self._working.discard)
 

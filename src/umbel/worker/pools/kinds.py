@@ -40,6 +40,8 @@ class PoolKind(msgspec.Struct, frozen=True, kw_only=True):
     main_thread: bool = False
     #: The process must have been patched by gevent when it started.
     patched: bool = False
+    #: Called before anything runs beside the supervisor; what it returns ends that in a child.
+    watch: Callable[[], Callable[[], object]] | None = None
     #: No supervisor, no other process.
     alone: bool = False
     #: A hard time limit can be kept, by ending the process.
@@ -58,13 +60,24 @@ def _greenlet_runner() -> Runner:
     return GreenletRunner()
 
 
+def _watch_greenlets() -> Callable[[], object]:
+    from umbel.worker.greenlets import watch_greenlets  # gevent is an extra
+
+    return watch_greenlets()
+
+
 KINDS: Final[dict[str, PoolKind]] = {
     "prefork": PoolKind(make=InlinePool, alarm=MainThreadAlarm, guarded=True, ends_jobs=True),
     "solo": PoolKind(make=InlinePool, alarm=MainThreadAlarm, alone=True, settles_late=True),
     "asyncio": PoolKind(make=EventLoopPool, alarm=ThreadAlarm, slots=True, main_thread=True),
     # Patched by gevent, threads are greenlets.
     "gevent": PoolKind(
-        make=ThreadsPool, alarm=_greenlet_alarm, runner=_greenlet_runner, slots=True, patched=True
+        make=ThreadsPool,
+        alarm=_greenlet_alarm,
+        runner=_greenlet_runner,
+        watch=_watch_greenlets,
+        slots=True,
+        patched=True,
     ),
     "threads": PoolKind(make=ThreadsPool, alarm=ThreadAlarm, slots=True),
 }

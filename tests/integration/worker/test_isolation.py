@@ -1,0 +1,49 @@
+"""What tasks of one process do not notice of each other, and children of their supervisor."""
+
+import os
+import signal
+
+import pytest
+from tests.deployment import await_true
+
+
+@pytest.fixture
+def kind():
+    """The broker has no part in it."""
+    return "sqlite"
+
+
+def test_a_coroutine_does_not_see_what_another_one_has_set(deploy):
+    deployment = deploy()
+    deployment.start("-P", "asyncio", "-c", "2", app="tests.apps.pools")
+    app = deployment.app()
+    results = [app.send_task("what_was_set", args=(number,)) for number in range(20)]
+
+    assert [result.get(timeout=10) for result in results] == [None] * 20
+
+
+@pytest.mark.parametrize("pool", ["asyncio", "threads", "gevent"])
+@pytest.mark.parametrize("name", ["async_leave", "leave"])
+def test_a_task_that_exits_ends_no_other(deploy, pool, name):
+    deployment = deploy()
+    node = deployment.start("-P", pool, "-c", "2", app="tests.apps.pools")
+    app, children = deployment.app(), node.children()
+    beside = app.send_task("async_sleep", args=(0.5,))
+    left = app.send_task(name)
+
+    assert type(left.get(timeout=10, propagate=False)).__name__ == "SystemExit"
+    assert beside.get(timeout=10) == 0.5
+    assert node.children() == children
+
+
+def test_children_with_greenlets_leave_the_work_of_the_supervisor_to_it(deploy):
+    deployment = deploy()
+    node = deployment.start("-P", "gevent", "-c", "2", app="tests.apps.pools")
+    [first] = node.children()
+    assert deployment.app().send_task("duties").get(timeout=10) == []
+    os.kill(first, signal.SIGKILL)  # and its successor is forked while all of them are at work
+    await_true(lambda: node.children() not in ([], [first]), 10)
+
+    assert deployment.app().send_task("duties").get(timeout=10) == []
+    assert "service ended" not in node.log
+    assert "Exception in thread" not in node.log
