@@ -21,6 +21,7 @@ EMPTY_NAMES = {"utils", "util", "common", "helpers", "helper", "misc"}
 #: name: (module, imported) -> why it cannot stand at the top.
 LAZY_IMPORTS: dict[tuple[str, str], str] = {
     ("app/eager.py", "umbel.coroutines"): "asyncio takes 20 ms, and few run coroutines eagerly",
+    ("app/events.py", "umbel.offload"): "asyncio is of use to callers inside an event loop only",
     ("backends/base.py", "umbel.offload"): "asyncio is of use to callers inside an event loop only",
     ("backends/memory.py", "asyncio"): "as above",
     ("backends/redis.py", "umbel.backends.redis_waits"): "as above",

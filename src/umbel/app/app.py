@@ -22,6 +22,7 @@ from umbel.app.arguments import call_arguments
 from umbel.app.config import Config
 from umbel.app.control import Control
 from umbel.app.declaration import declare, module_name, resolve
+from umbel.app.events import AppEvents
 from umbel.app.loading import Loader, Packages
 from umbel.app.moments import zone
 from umbel.app.option_kinds import check_task
@@ -44,7 +45,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Umbel(AppSignals, AppQueues, AsyncSending):
+class Umbel(AppSignals, AppQueues, AppEvents, AsyncSending):
     """A project's app: ``app = Umbel("proj", broker="redis://…")``. Further keyword arguments are settings."""
 
     #: Whether unknown settings and options are errors.

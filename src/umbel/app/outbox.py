@@ -20,6 +20,7 @@ from umbel.signals import after_task_publish, task_sent
 
 if TYPE_CHECKING:
     from umbel.app.app import Umbel
+    from umbel.app.events import SentEvents
     from umbel.app.options import CallOptions
     from umbel.app.task import Task
 
@@ -37,18 +38,26 @@ class Outbox:
     """Messages that are still to be sent, with the broker and the time that they have."""
 
     def __init__(self) -> None:
-        self._kept: list[tuple[Broker, Sequence[Message], float]] = []
+        self._kept: list[tuple[Broker, Sequence[Message], float, SentEvents | None]] = []
 
-    def put(self, broker: Broker, messages: Sequence[Message], timeout: float) -> None:
+    def put(
+        self,
+        broker: Broker,
+        messages: Sequence[Message],
+        timeout: float,
+        events: SentEvents | None = None,
+    ) -> None:
         """Keep them."""
-        self._kept.append((broker, messages, timeout))
+        self._kept.append((broker, messages, timeout, events))
 
     async def send(self) -> None:
         """Give them to their brokers."""
-        for broker, messages, timeout in self._kept:
+        for broker, messages, timeout, events in self._kept:
             await broker.publish_async(messages, timeout)
             if after_task_publish.receivers or task_sent.receivers:
                 published(messages)
+            if events is not None:
+                await events.tell_async(messages)
 
 
 _outbox: ContextVar[Outbox | None] = ContextVar("umbel_outbox", default=None)

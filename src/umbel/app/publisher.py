@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from umbel.app.announcing import Body, before_publishing, published
+from umbel.app.events import SentEvents
 from umbel.app.options import checked_id
 from umbel.app.outbox import open_outbox
 from umbel.app.spreading import Spreader
@@ -64,6 +65,8 @@ class Publisher:
         self._largest = 0
         self._watched = False
         self._inherits = False
+        #: Who tells monitors of each message; None: nobody does.
+        self._events: SentEvents | None = None
         self._spreader: Spreader
         self._origin = ("", -1)
 
@@ -92,11 +95,13 @@ class Publisher:
         sent = self._spreader.spread((message,), terms.targets) if terms.targets else (message,)
         timeout = self._timeout if terms.timeout is None else terms.timeout
         if (outbox := open_outbox()) is not None:
-            outbox.put(self._broker, sent, timeout)
+            outbox.put(self._broker, sent, timeout, self._events)
             return self._result(terms, message, parent)
         self._broker.publish(sent, timeout)
         if after_task_publish.receivers or task_sent.receivers:
             published((message,))
+        if self._events is not None:
+            self._events.tell((message,))
         if self._watched:
             self._look_for_worker()
         return self._result(terms, message, parent)
@@ -121,10 +126,10 @@ class Publisher:
             for messages in batches:
                 outbox.put(self._broker, messages, timeout)
             return results
-        if _told():
+        if self._tells():
             for messages in batches:
                 self._broker.publish(messages, timeout)
-                published(messages)
+                self._tell(messages)
         else:
             self._broker.publish_all(batches, timeout)
         if self._watched and results:
@@ -144,7 +149,7 @@ class Publisher:
         while chunk := list(islice(waiting, _CHUNK)):
             args, kwargs = chunk[0]
             terms = self._conditions.terms(task.name, args, kwargs, options, task)
-            if self._conditions.router.dynamic or terms.singular or _told():
+            if self._conditions.router.dynamic or terms.singular or self._tells():
                 messages = []
                 for args, kwargs in chunk:
                     own = self._conditions.terms(task.name, args, kwargs, options, task)
@@ -180,8 +185,7 @@ class Publisher:
         if self._read_from is not self.app.conf.__dict__:
             self._read_settings()
         self._broker.publish(messages, self._timeout if timeout is None else timeout)
-        if after_task_publish.receivers or task_sent.receivers:
-            published(messages)
+        self._tell(messages)
         if self._watched:
             self._look_for_worker()
 
@@ -238,6 +242,7 @@ class Publisher:
         self._timeout = conf.publish_timeout
         self._largest = conf.message_max_size
         self._inherits = conf.task_inherit_parent_priority
+        self._events = SentEvents(self.app) if conf.task_send_sent_event else None
         self._spreader = Spreader(self.app.router, self._broker, conf.worker_heartbeat_limit)
         self._watched = self.app.embedded
         self._read_from = read_from
@@ -352,12 +357,17 @@ class Publisher:
                 self.app.worker_command or f"umbel -A {self.app.main or 'MODULE'} worker",
             )
 
+    def _tells(self) -> bool:
+        """Whether somebody wants to know of each message."""
+        return self._events is not None or bool(
+            before_task_publish.receivers or after_task_publish.receivers or task_sent.receivers
+        )
 
-def _told() -> bool:
-    """Whether somebody wants to know of each message."""
-    return bool(
-        before_task_publish.receivers or after_task_publish.receivers or task_sent.receivers
-    )
+    def _tell(self, messages: Sequence[Message]) -> None:
+        if after_task_publish.receivers or task_sent.receivers:
+            published(messages)
+        if self._events is not None:
+            self._events.tell(messages)
 
 
 def _inherited(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, Unpack
 from umbel.app import declaration, eager, retrying
 from umbel.app.arguments import Arguments, call_arguments
 from umbel.app.context import Context, Requested
+from umbel.app.events import TaskEvents
 from umbel.app.options import TASK_OPTIONS, CallOptions
 from umbel.app.outbox import AsyncCalls
 from umbel.current import context_of, current_app, pop_context, push_context
@@ -32,7 +33,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Task(AsyncCalls[P, R]):
+class Task(TaskEvents, AsyncCalls[P, R]):
     """A callable that can also be sent. Subclass it and pass the subclass as ``base=`` (or as the
     app's ``task_cls``) to override the handlers, ``__call__``, ``apply_async`` or ``retry``."""
 

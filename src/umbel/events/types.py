@@ -56,8 +56,10 @@ class TaskEvent(Event, frozen=True, kw_only=True, gc=False):
 
     #: The task id.
     id: str
-    #: The task name.
+    #: The task name, or the one that its caller shows instead.
     name: str
+    #: The task is declared with ``send_events=False``: monitors are not told.
+    private: bool = False
 
 
 class TaskReceived(TaskEvent, frozen=True, kw_only=True, gc=False):
@@ -75,6 +77,8 @@ class TaskReceived(TaskEvent, frozen=True, kw_only=True, gc=False):
     expires: str | None = None
     root_id: str | None = None
     parent_id: str | None = None
+    #: The name that its caller shows instead of the task's.
+    shadow: str | None = None
 
     @classmethod
     def of(cls, message: Message) -> TaskReceived:
@@ -92,6 +96,7 @@ class TaskReceived(TaskEvent, frozen=True, kw_only=True, gc=False):
             expires=headers.get("expires"),
             root_id=headers.get("root_id"),
             parent_id=headers.get("parent_id"),
+            shadow=headers.get("shadow"),
         )
 
 
@@ -124,6 +129,8 @@ class TaskRetried(TaskEvent, frozen=True, kw_only=True, gc=False):
 
     #: Such as ``Retry in 3s: ValueError('x')``.
     reason: str
+    #: A representation of the exception that led to it, where there was one.
+    error: str = ""
     traceback: str = ""
 
 

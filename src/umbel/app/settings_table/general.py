@@ -12,7 +12,7 @@ from umbel.app.settings_table.setting import ACCEPTED, USED, Setting
 __all__ = ["CONTROL", "EVENT", "GENERAL", "SECURITY"]
 
 _NO_CONTROL = "Umbel's workers keep no control mailbox"
-_NO_EVENTS = "Umbel sends no events"
+_NO_EVENT_QUEUES = "events are told to whoever listens, and wait in no queue"
 _NO_SIGNING = "Umbel signs no messages"
 
 GENERAL = (
@@ -128,10 +128,9 @@ EVENT = (
         "event_exchange",
         TEXT,
         "celeryev",
-        ACCEPTED,
+        USED,
         "CELERY_EVENT_EXCHANGE",
         "Where events are published.",
-        _NO_EVENTS,
     ),
     Setting(
         "event_queue_durable",
@@ -140,7 +139,7 @@ EVENT = (
         ACCEPTED,
         "CELERY_EVENT_QUEUE_DURABLE",
         "Queues of event readers outlive a restart of the server.",
-        _NO_EVENTS,
+        _NO_EVENT_QUEUES,
     ),
     Setting(
         "event_queue_exclusive",
@@ -149,7 +148,7 @@ EVENT = (
         ACCEPTED,
         "CELERY_EVENT_QUEUE_EXCLUSIVE",
         "The queue of an event reader belongs to one connection.",
-        _NO_EVENTS,
+        _NO_EVENT_QUEUES,
     ),
     Setting(
         "event_queue_expires",
@@ -158,7 +157,7 @@ EVENT = (
         ACCEPTED,
         "CELERY_EVENT_QUEUE_EXPIRES",
         "The queue of an absent event reader goes after this time.",
-        _NO_EVENTS,
+        _NO_EVENT_QUEUES,
     ),
     Setting(
         "event_queue_prefix",
@@ -167,7 +166,7 @@ EVENT = (
         ACCEPTED,
         "CELERY_EVENT_QUEUE_PREFIX",
         "First part of the names of the queues of event readers.",
-        _NO_EVENTS,
+        _NO_EVENT_QUEUES,
     ),
     Setting(
         "event_queue_ttl",
@@ -176,7 +175,7 @@ EVENT = (
         ACCEPTED,
         "CELERY_EVENT_QUEUE_TTL",
         "An event waits at most so long for its reader.",
-        _NO_EVENTS,
+        _NO_EVENT_QUEUES,
     ),
     Setting(
         "event_serializer",
@@ -185,7 +184,7 @@ EVENT = (
         ACCEPTED,
         "CELERY_EVENT_SERIALIZER",
         "How events are encoded.",
-        _NO_EVENTS,
+        "events are JSON",
     ),
 )
 

@@ -247,10 +247,9 @@ TASKS = (
         "task_send_sent_event",
         FLAG,
         False,
-        ACCEPTED,
+        USED,
         "CELERY_SEND_TASK_SENT_EVENT",
         "Sending a task is an event.",
-        "Umbel sends no events",
     ),
     Setting(
         "task_inherit_parent_priority",

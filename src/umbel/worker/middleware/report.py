@@ -29,7 +29,9 @@ class Report(Middleware):
 
     def around(self, job: Job) -> None:
         if self.emitter.wanted(TaskStarted):
-            self.emitter.emit(TaskStarted(id=job.message.id, name=job.name))
+            self.emitter.emit(
+                TaskStarted(id=job.message.id, name=job.name, private=not job.task.send_events)
+            )
 
     def settle(self, job: Job, outcome: Outcome) -> Outcome:
         state, emitter = outcome.state, self.emitter
@@ -39,6 +41,7 @@ class Report(Middleware):
                     TaskSucceeded(
                         id=job.message.id,
                         name=job.name,
+                        private=not job.task.send_events,
                         runtime=job.runtime,
                         result=represent(outcome.value, job.task.resultrepr_maxsize),
                     )
@@ -46,22 +49,33 @@ class Report(Middleware):
         elif state == states.FAILURE:
             self._failed(job, outcome)
         elif state == states.RETRY:
+            cause = getattr(outcome.error, "exc", None)
             emitter.emit(
                 TaskRetried(
                     id=job.message.id,
                     name=job.name,
+                    private=not job.task.send_events,
                     reason=str(outcome.error),
+                    error="" if cause is None else represent(cause),
                     traceback=outcome.traceback or "",
                 )
             )
         elif state == states.REVOKED:
             expired = outcome.error is not None and outcome.error.args[:1] == ("expired",)
-            emitter.emit(TaskRevoked(id=job.message.id, name=job.name, expired=expired))
+            emitter.emit(
+                TaskRevoked(
+                    id=job.message.id,
+                    name=job.name,
+                    private=not job.task.send_events,
+                    expired=expired,
+                )
+            )
         elif state == states.REJECTED and isinstance(outcome.error, Reject):
             emitter.emit(
                 TaskRejected(
                     id=job.message.id,
                     name=job.name,
+                    private=not job.task.send_events,
                     reason=represent(outcome.error.reason, 200),
                     requeued=outcome.error.requeue,
                 )
@@ -74,6 +88,7 @@ class Report(Middleware):
             TaskFailed(
                 id=job.message.id,
                 name=job.name,
+                private=not job.task.send_events,
                 error=represent(outcome.error),
                 traceback=outcome.traceback or "",
                 expected=isinstance(outcome.error, expected),
