@@ -62,6 +62,7 @@ def ask(
             reply = _reply(notice, ticket, audience)
             if reply is None:
                 continue
+            _adjust(app, notice.headers.get("clock"))
             replies.append(reply)
             if callback is not None:
                 callback(reply)
@@ -105,7 +106,7 @@ def _request(command: str, arguments: Arguments, audience: Audience) -> dict[str
 
 
 def _publish(app: Umbel, request: dict[str, Any], timeout: float) -> int | None:
-    headers = {"clock": 1, "expires": time.time() + timeout}
+    headers = {"clock": app.clock.forward(), "expires": time.time() + timeout}
     return app.broker.bus.publish(f"{app.conf.control_exchange}.pidbox", request, headers)
 
 
@@ -116,6 +117,12 @@ def _listen_on(mailbox: Listener, seconds: float, note: Callable[[list[Notice]],
         mailbox.wait(left)
         if note(mailbox.take()):
             return
+
+
+def _adjust(app: Umbel, clock: object) -> None:
+    """A reply is later than its question."""
+    if isinstance(clock, int):
+        app.clock.adjust(clock)
 
 
 def _reply(notice: Notice, ticket: str, audience: Audience) -> Reply | None:
