@@ -58,6 +58,7 @@ def worker_values(
         "prefetch": conf.worker_prefetch_multiplier or None,
         "time_limit": conf.task_time_limit,
         "soft_time_limit": conf.task_soft_time_limit,
+        "limit_rates": not conf.worker_disable_rate_limits,
         "max_jobs_per_child": conf.worker_max_tasks_per_child,
         "max_deliveries": conf.task_max_deliveries,
         "heartbeat_interval": conf.worker_heartbeat_interval,

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 
 from umbel.backends.base import ResultBackend
 from umbel.brokers.base import Binding, Broker
 from umbel.worker.middleware.base import Middleware
+from umbel.worker.rate_limits import RateLimits
 
 __all__ = ["WorkerOptions"]
 
@@ -41,6 +42,10 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     prefetch: int | None = None
     time_limit: float | None = None
     soft_time_limit: float | None = None
+    #: False: the rate limits of tasks are ignored.
+    limit_rates: bool = True
+    #: What the node's processes share of the rate limits; None: there are none, or not yet.
+    rates: RateLimits | None = None
     max_jobs_per_child: int | None = None
     max_deliveries: int = 3
     heartbeat_interval: float = 5.0
@@ -63,6 +68,13 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     middlewares: Sequence[Callable[[], Middleware]] = ()
     #: Called in each child right after the fork, and in a solo worker at the start.
     process_started: Sequence[Callable[[], None]] = ()
+
+    def with_rates(self) -> Self:
+        """These, and the rates of the tasks. For the process from which the others are forked."""
+        if not self.limit_rates:
+            return self
+        rates = {name: task.rate_limit for name, task in self.tasks.items()}
+        return msgspec.structs.replace(self, rates=RateLimits(rates))
 
     def new_consumer_id(self) -> str:
         """Under which this process holds its loans; never given twice."""

@@ -56,7 +56,9 @@ class WorkerProcess:
             records=self.backend,
             queues=options.queues,
             consumer_id=options.new_consumer_id(),
-            reception=Reception(options.tasks, emitter, options.node, options.accept),
+            reception=Reception(
+                options.tasks, emitter, options.node, options.accept, options.rates
+            ),
             pool=self.pool,
             # Where nothing is settled while a job runs, nothing is taken ahead.
             batch=BatchSize(self.pool.slots, 1 if kind.alone else options.prefetch),

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import time
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from umbel.brokers.base import Delivery, Settlement, Verdict
 from umbel.events.emitter import Emitter
 from umbel.events.types import MessageUndecodable, TaskParked, TaskReceived
 from umbel.exceptions import DecodeError, NotRegistered
+from umbel.message.message import Message
+from umbel.message.protocol import parse_moment
 from umbel.signals import task_received, task_rejected, task_unknown
 from umbel.worker.job import Job
+from umbel.worker.rate_limits import RateLimits
 from umbel.worker.request import ReceivedRequest
 
 if TYPE_CHECKING:
@@ -28,11 +32,16 @@ class Reception:
         emitter: Emitter,
         hostname: str = "",
         accept: Collection[str] = (),
+        rates: RateLimits | None = None,
     ) -> None:
         self.tasks = tasks
         self.emitter = emitter
         self.hostname = hostname
         self.accept = accept
+        self._rates = rates
+        self._any_rate: Sequence[float] | memoryview[float] = (
+            (0,) if rates is None else rates.active
+        )
         self._calls: dict[str, tuple[Task[..., Any], Any]] = {}
 
     def look_at(self, delivery: Delivery) -> Job | Settlement:
@@ -50,6 +59,8 @@ class Reception:
                 self, message=message, exc=NotRegistered(name), name=name, id=message.id
             )
             return Settlement(delivery=delivery, verdict=Verdict.PARK)
+        if self._any_rate[0] and (delay := self._delay(message)):
+            return Settlement(delivery=delivery, verdict=Verdict.RELEASE, delay=delay)
         if emitter.wanted(TaskReceived):
             emitter.emit(TaskReceived.of(message))
         known = self._calls.get(name)
@@ -60,3 +71,13 @@ class Reception:
             request = ReceivedRequest(message, known[0], self.hostname, self.accept)
             task_received.send(self, request=request)
         return Job(delivery, message, *known)
+
+    def _delay(self, message: Message) -> float:
+        """How long it has to wait for its rate limit; 0: it may start, or is not to start at all."""
+        assert self._rates is not None
+        expires = message.headers.get("expires")
+        left = parse_moment(expires) - time.time() if expires else None
+        if left is not None and left <= 0:
+            return 0.0
+        delay = self._rates.wait(message.task)
+        return delay if left is None else min(delay, left)

@@ -42,7 +42,7 @@ class Worker:
     """One node. ``run`` belongs to the main thread of a process of its own."""
 
     def __init__(self, options: WorkerOptions, emitter: Emitter) -> None:
-        self.options = options
+        self.options = options = options.with_rates()
         self.emitter = emitter
         kind = kinds.find(options.pool)
         self.solo = kind.alone

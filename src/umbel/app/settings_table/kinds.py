@@ -218,14 +218,14 @@ def _delivery_mode(value: Any) -> int | str:
 
 
 def _rate(value: Any) -> str | float:
+    amount = value
     if isinstance(value, str):
         amount, _, unit = value.partition("/")
-        _number(amount)
         if unit not in {"", "s", "m", "h"}:
             raise Refused
-        return value
-    _number(value)
-    rate: float = value
+    if not 0 <= _number(amount) < math.inf:
+        raise Refused
+    rate: str | float = value
     return rate
 
 

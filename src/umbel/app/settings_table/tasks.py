@@ -238,10 +238,9 @@ TASKS = (
         "task_default_rate_limit",
         RATE,
         None,
-        ACCEPTED,
+        USED,
         "CELERY_DEFAULT_RATE_LIMIT",
         "Most tasks of one name in a second, minute or hour, in one worker.",
-        "Umbel's workers limit no rates",
     ),
     Setting(
         "task_send_sent_event",

@@ -217,10 +217,9 @@ WORKERS = (
         "worker_disable_rate_limits",
         FLAG,
         False,
-        ACCEPTED,
+        USED,
         "CELERY_DISABLE_RATE_LIMITS",
         "Rate limits of tasks are ignored.",
-        "Umbel's workers limit no rates",
     ),
     Setting(
         "worker_enable_remote_control",
