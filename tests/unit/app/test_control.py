@@ -197,7 +197,7 @@ def test_a_node_that_nobody_has_heard_of_is_named_with_the_nearest(app, node):
 def test_a_lenient_app_warns_of_it(caplog):
     with Celery("lenient", broker=f"memory://{uuid()}", set_as_current=False) as app:
         app.control.shutdown(destination=["on@x"])
-    assert "No node is named 'on@x': no worker is running on this broker" in caplog.text
+    assert "No node is named 'on@x'; the broker has heard of no worker lately" in caplog.text
 
 
 @pytest.mark.parametrize("timeout", [-1, "5", float("nan"), True])

@@ -97,7 +97,7 @@ def living_nodes(app: Umbel) -> list[str]:
 def missing(name: str, nodes: list[str]) -> str:
     """One line for somebody who named a node that nobody has heard of."""
     if not nodes:
-        return f"No node is named {name!r}: no worker is running on this broker"
+        return f"No node is named {name!r}; the broker has heard of no worker lately"
     return f"No node is named {name!r}{nearest(name, nodes)}"
 
 
