@@ -15,7 +15,7 @@ from umbel.app.deployment import node_name, worker_values
 from umbel.cli.gevent_start import restart_patched
 from umbel.cli.launch import Launch, launch_options, writes_json
 from umbel.cli.main import Invocation
-from umbel.cli.numbers import Decimal, Whole
+from umbel.cli.numbers import Decimal, Range, Whole
 from umbel.cli.program import Program
 from umbel.cli.reload import run_reloading
 from umbel.events.emitter import Emitter
@@ -41,6 +41,19 @@ POSITIVE = Decimal(min=0, min_open=True)
     type=click.IntRange(min=1),
     metavar="M",
     help="So many times the processes that the pool has by itself.",
+)
+@click.option(
+    "--autoscale",
+    type=Range(),
+    metavar="MAX,MIN",
+    help="Processes according to the work (prefork).",
+)
+@click.option(
+    "--autoscale-keepalive",
+    type=Decimal(min=0),
+    envvar="AUTOSCALE_KEEPALIVE",
+    metavar="SECONDS",
+    help="How long a process that nobody needs stays; default: 30.",
 )
 @click.option("-Q", "--queues", metavar="A,B", help="Take messages of these queues only.")
 @click.option("-X", "--exclude-queues", metavar="A,B", help="Take none of these queues.")
@@ -94,6 +107,8 @@ def worker(obj: Invocation, /, **flags: Any) -> int:
 
 
 def _options(app: Any, flags: dict[str, Any]) -> WorkerOptions:
+    if flags["autoscale"] is not None and (flags["concurrency"] or flags["processes"]):
+        click.echo("--autoscale decides about the processes: -c is not used", err=True)
     values = worker_values(
         app,
         queues=_names(flags.pop("queues"), "-Q"),
@@ -131,7 +146,7 @@ def banner(app: Any, options: WorkerOptions, node: Worker) -> str:
         f"  app:      {app.main or '(none)'}",
         f"  broker:   {app.broker.display_url}",
         f"  results:  {backend.display_url if backend is not None else 'disabled'}",
-        f"  pool:     {options.pool}, {_size(node.board)}",
+        f"  pool:     {options.pool}, {_size(options, node.board)}",
         f"  queues:   {', '.join(options.queues)}",
     ]
     if node.health is not None:
@@ -142,7 +157,10 @@ def banner(app: Any, options: WorkerOptions, node: Worker) -> str:
     return "\n".join(lines)
 
 
-def _size(board: Board) -> str:
+def _size(options: WorkerOptions, board: Board) -> str:
+    if options.autoscale is not None:
+        least, most = options.autoscale
+        return f"{least} to {most} processes"
     count, slots = len(board.places), board.slots_each
     processes = "1 process" if count == 1 else f"{count} processes"
     return processes if slots == 1 else f"{processes}, {slots} slots in each"

@@ -25,6 +25,7 @@ _PLACE = 136
 # Of a slot: monotonic start and loan; monotonic moment of the hard limit and its seconds; task id.
 _RUN = struct.Struct("=dH238s")
 _LIMIT = struct.Struct("=dd")
+_COUNT = struct.Struct("=H")
 _ACKNOWLEDGED = struct.Struct("=H98s")
 _LIMIT_AT = _RUN.size
 _ACKNOWLEDGED_AT = _LIMIT_AT + _LIMIT.size
@@ -98,6 +99,7 @@ class Place:
         self._size = board.size_of_place
         self._index = index
         self._base = base = index * self._size
+        self._count_at = board.count_at
         self.slots = [
             Slot(memory, base + _PLACE + number * _SLOT) for number in range(board.slots_each)
         ]
@@ -185,7 +187,8 @@ class Place:
 
     def _others(self, state: int) -> bool:
         memory, own = self._memory, self._base + _REST_AT
-        places = range(_REST_AT, len(memory), self._size)
+        [count] = _COUNT.unpack_from(memory, self._count_at)
+        places = range(_REST_AT, count * self._size, self._size)
         return any(memory[place] == state for place in places if place != own)
 
     def clear(self) -> None:
@@ -194,13 +197,29 @@ class Place:
 
 
 class Board:
-    """Places for so many processes, each with so many slots. Made before the first fork."""
+    """Places for so many processes, each with so many slots, and room to ``add`` others later. Made
+    before the first fork."""
 
-    def __init__(self, processes: int, slots_each: int = 1) -> None:
+    def __init__(self, processes: int, slots_each: int = 1, room: int = 0) -> None:
         self.slots_each = slots_each
         self.size_of_place = _PLACE + slots_each * _SLOT
-        self.memory = mmap.mmap(-1, max(processes, 1) * self.size_of_place)
-        self.places = [Place(self, index) for index in range(processes)]
+        #: The most places that there can be.
+        self.most = max(processes, 1) + room
+        #: How many there are stands behind them, since children know only those of their birth.
+        self.count_at = self.most * self.size_of_place
+        self.memory = mmap.mmap(-1, self.count_at + _COUNT.size)
+        self.places: list[Place] = []
+        for _ in range(processes):
+            self.add()
+
+    def add(self) -> Place | None:
+        """One more place; None when there is no room. Belongs to the thread that forks."""
+        if len(self.places) == self.most:
+            return None
+        place = Place(self, len(self.places))
+        self.places.append(place)
+        _COUNT.pack_into(self.memory, self.count_at, len(self.places))
+        return place
 
 
 def _text(field: struct.Struct, memory: mmap.mmap, base: int) -> str:

@@ -50,6 +50,9 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     max_deliveries: int = 3
     heartbeat_interval: float = 5.0
     heartbeat_limit: float = 30.0
+    #: The least and the most processes, according to the work; and how long idle ones stay.
+    autoscale: tuple[int, int] | None = None
+    autoscale_keepalive: float = 30.0
     #: KiB resident.
     max_memory_per_child: int | None = None
     drain_timeout: float = 25.0

@@ -18,6 +18,7 @@ import signal
 import socket
 import sys
 import time
+from collections import deque
 from collections.abc import Callable
 
 import msgspec
@@ -33,6 +34,7 @@ from umbel.worker.options import WorkerOptions
 from umbel.worker.process import run_child
 from umbel.worker.rescue import Cause, Death
 from umbel.worker.services.steward import Steward
+from umbel.worker.size import Size
 from umbel.worker.stop_signals import StopSignals
 from umbel.worker.vacancies import Vacancies
 from umbel.worker.wear import resident
@@ -59,6 +61,8 @@ class Child(msgspec.Struct):
     failures: int = 0
     #: Why the supervisor killed it, if it did; for TIME_LIMIT the loan that was past its limit.
     cause: Cause = Cause.CRASHED
+    #: It was told to leave, and nobody follows it.
+    leaving: bool = False
     overdue: str = ""
     limit: float = 0.0
 
@@ -81,6 +85,11 @@ class Supervisor:
         self._vacancies = Vacancies(board)
         self._waker = Waker()
         self.signals = StopSignals(self._waker)
+        self.size = Size(
+            len(board.places), room=board.most, changed=self._waker.set, bounds=options.autoscale
+        )
+        #: What is to be done before all processes are replaced.
+        self._restarts: deque[Callable[[], None]] = deque()
         self._draining = False
         #: Whether a soft shutdown stands before the cold one; None: nobody asked for that yet.
         self._soft: bool | None = None
@@ -102,6 +111,8 @@ class Supervisor:
             self._reap()
             self._end_overdue()
             self._obey_signals()
+            self._restart()
+            self._resize()
             self._fork_due()
         self._wait_for_burials()
         self.emitter.emit(WorkerStopped(node=self.options.node))
@@ -111,6 +122,16 @@ class Supervisor:
     def stopping(self) -> bool:
         """Whether it was told to stop."""
         return self.signals.stopping
+
+    def staying(self) -> list[Place]:
+        """The places of the processes that are not about to leave for good; from any thread."""
+        return [child.place for child in list(self.children.values()) if not child.leaving]
+
+    def restart(self, first: Callable[[], None]) -> None:
+        """Replace all processes, each when it has finished what it runs; before, in the thread that
+        forks, call ``first``. From any thread."""
+        self._restarts.append(first)
+        self._waker.set()
 
     # Signals --------------------------------------------------------------------------------------
 
@@ -151,6 +172,31 @@ class Supervisor:
             if child.cause is Cause.CRASHED:
                 child.cause = cause
                 os.kill(child.pid, signal.SIGKILL)
+
+    # Sizes ------------------------------------------------------------------------------------------
+
+    def _resize(self) -> None:
+        """See to as many processes as are wanted. Of those that are too many, idle ones leave first."""
+        if self.stopping:
+            return
+        staying = [child for child in self.children.values() if not child.leaving]
+        missing = self.size.wanted - len(staying) - len(self._vacancies)
+        while missing > 0 and self._vacancies.add():
+            missing -= 1
+        while missing < 0 and self._vacancies.remove():
+            missing += 1
+        if missing < 0:
+            staying.sort(key=lambda child: (not child.place.idle, -child.place.number))
+            for child in staying[:-missing]:
+                child.leaving = True
+                self.lines.drain(child.pid)
+
+    def _restart(self) -> None:
+        while self._restarts:
+            self._restarts.popleft()()
+            if not self.stopping:
+                for pid in self.children:
+                    self.lines.drain(pid)
 
     # Children ---------------------------------------------------------------------------------------
 
@@ -240,6 +286,9 @@ class Supervisor:
 
     def _succeed(self, child: Child, *, clean: bool) -> None:
         """Make room for the next process; one that dies at once is not restarted in a tight loop."""
+        if child.leaving:
+            self._vacancies.give_up(child.place)
+            return
         lived = time.monotonic() - child.started
         started = clean or lived > SHORT_LIFE or child.place.worked
         self._vacancies.vacate(

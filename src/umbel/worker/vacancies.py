@@ -1,7 +1,7 @@
-"""Places of the board that are to get a process, and when.
+"""Places of the board without a process: which are to get one, when, and which need none.
 
 One whose process ended well is filled at once; one whose processes die as they start, after growing
-pauses, as are all of them when many die.
+pauses, as are all of them when many die. When the worker shrinks, places wait here until it grows.
 """
 
 from __future__ import annotations
@@ -25,8 +25,10 @@ class Vacancies:
     """Belongs to the supervisor's thread. ``len`` is the number of places to be filled."""
 
     def __init__(self, board: Board) -> None:
+        self._board = board
         #: With the moment before which it stays empty, and how many died there as they started.
         self._open: list[tuple[Place, float, int]] = [(place, 0.0, 0) for place in board.places]
+        self._unused: list[Place] = []
         #: Moments of the last crashes.
         self._crashes: deque[float] = deque(maxlen=CRASHES)
 
@@ -62,3 +64,23 @@ class Vacancies:
             if len(self._crashes) == CRASHES and now - self._crashes[0] < WITHIN:
                 pause = max(pause, 1.0)
         self._open.append((place, now + pause, failures))
+
+    def give_up(self, place: Place) -> None:
+        """This place gets no process until one more is needed."""
+        place.clear()
+        self._unused.append(place)
+
+    def add(self) -> bool:
+        """Have one more place filled; False when there is none."""
+        place = self._unused.pop() if self._unused else self._board.add()
+        if place is None:
+            return False
+        self._open.append((place, 0.0, 0))
+        return True
+
+    def remove(self) -> bool:
+        """Have one place less filled; False when all are taken."""
+        if not self._open:
+            return False
+        self.give_up(self._open.pop()[0])
+        return True

@@ -25,6 +25,7 @@ from umbel.worker.pools import kinds
 from umbel.worker.private import empty_queues
 from umbel.worker.process import FROM_TERMINAL, WorkerProcess, behave_as_usual
 from umbel.worker.rescue import Rescuer
+from umbel.worker.services.autoscaler import Autoscaler
 from umbel.worker.services.health import Health
 from umbel.worker.services.steward import Steward
 from umbel.worker.shutdown import quit_after, term_is_quit
@@ -36,6 +37,8 @@ __all__ = ["Worker"]
 logger = logging.getLogger("umbel.worker")
 
 _RETRY_FIRST, _RETRY_LAST = 0.5, 5.0
+#: Places on the board for processes that may be added at run time.
+_ROOM = 32
 
 
 class Worker:
@@ -47,7 +50,7 @@ class Worker:
         kind = kinds.find(options.pool)
         self.solo = kind.alone
         self._warn_of_limits(kind)
-        self.board = Board(*kinds.shape(kind, options.concurrency, options.processes))
+        self.board = self._make_board(kind)
         self.broker = options.open_broker()
         if not self.solo and not self.broker.crosses_processes:
             raise ImproperlyConfigured(
@@ -74,6 +77,7 @@ class Worker:
             ttl=options.result_ttl,
         )
         self.supervisor = Supervisor(options, self.board, self.steward, emitter)
+        self.autoscaler = self._make_autoscaler()
         address = options.health_address
         self.health = Health(address, self.ready) if address else None
         self._stops = 0
@@ -96,11 +100,15 @@ class Worker:
             self.health.start()
         answer_with_stacks()
         self.steward.start()
+        if self.autoscaler is not None:
+            self.autoscaler.start()
         try:
             return self._run_solo() if self.solo else self.supervisor.run()
         finally:
             if self.health is not None:
                 self.health.stop()
+            if self.autoscaler is not None:
+                self.autoscaler.stop()
             if self.options.private_queues:
                 self._leave_private_queues()
 
@@ -133,6 +141,24 @@ class Worker:
                 return True
             time.sleep(delay)
             delay = min(_RETRY_LAST, delay * 2)
+
+    def _make_board(self, kind: kinds.PoolKind) -> Board:
+        options = self.options
+        shape = kinds.shape(kind, options.concurrency, options.processes, options.autoscale)
+        most = options.autoscale[1] if options.autoscale is not None else 0
+        return Board(*shape, room=0 if self.solo else max(_ROOM, most))
+
+    def _make_autoscaler(self) -> Autoscaler | None:
+        if self.options.autoscale is None:
+            return None
+        return Autoscaler(
+            size=self.supervisor.size,
+            staying=self.supervisor.staying,
+            broker=self.broker,
+            queues=lambda: self.options.queues,
+            quiet=self.steward.quiet,
+            keepalive=self.options.autoscale_keepalive,
+        )
 
     def _try_broker(self) -> None:
         """Do once what each process will do. A server that answers may still refuse that."""

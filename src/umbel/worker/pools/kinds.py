@@ -116,8 +116,17 @@ def _is_patched() -> bool:
     return monkey is not None and bool(monkey.is_module_patched("threading"))
 
 
-def shape(kind: PoolKind, concurrency: int, processes: int) -> tuple[int, int]:
-    """How many processes there are, and how many slots in each."""
+def shape(
+    kind: PoolKind, concurrency: int, processes: int, autoscale: tuple[int, int] | None = None
+) -> tuple[int, int]:
+    """How many processes there are at the start, and how many slots in each."""
+    if autoscale is not None:
+        if kind.alone or kind.slots:
+            raise ImproperlyConfigured(
+                "--autoscale is about processes that run one task each: use -P prefork, or give "
+                "this pool a fixed size with -c and --processes"
+            )
+        return autoscale[0], 1
     if kind.alone:
         return 1, (concurrency if kind.slots else 1)
     return (processes, concurrency) if kind.slots else (concurrency * processes, 1)
