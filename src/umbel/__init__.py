@@ -13,6 +13,7 @@ from umbel.app.proxies import current_app, current_task
 from umbel.app.queues import Broadcast, Exchange, Queue
 from umbel.app.shared import shared_task
 from umbel.app.task import Task
+from umbel.canvas.signature import Signature, signature
 from umbel.current import set_default_factory
 from umbel.message.headers import make_id as uuid
 from umbel.result.async_result import AsyncResult
@@ -23,6 +24,7 @@ __all__ = [
     "Celery",
     "Exchange",
     "Queue",
+    "Signature",
     "Task",
     "Umbel",
     "__version__",
@@ -30,6 +32,7 @@ __all__ = [
     "current_task",
     "get_task_logger",
     "shared_task",
+    "signature",
     "uuid",
 ]
 

@@ -15,6 +15,7 @@ PUBLIC_NAMES: tuple[str, ...] = (
     "Celery",
     "Exchange",
     "Queue",
+    "Signature",
     "Task",
     "Umbel",
     "__version__",
@@ -22,6 +23,7 @@ PUBLIC_NAMES: tuple[str, ...] = (
     "current_task",
     "get_task_logger",
     "shared_task",
+    "signature",
     "uuid",
 )
 

@@ -35,6 +35,7 @@ from umbel.app.stores import Stores
 from umbel.app.task import Task as TaskOf
 from umbel.backends.base import ResultBackend
 from umbel.brokers.base import Broker
+from umbel.canvas.signature import Signature, signature
 from umbel.current import current_task, existing_app, outermost_task, set_current_app
 from umbel.exceptions import ImproperlyConfigured
 from umbel.result.async_result import AsyncResult as ResultOf
@@ -294,12 +295,16 @@ class Umbel(AppSignals, AppQueues, AppEvents, AsyncSending):
         """Send a task by its name, whose code need not be here."""
         args, kwargs = call_arguments(checked_name(name), args, kwargs)
         chosen = {**options, "countdown": countdown, "eta": eta}
-        if chosen.pop("link", None) or chosen.pop("link_error", None):
-            raise TypeError(f"{name}: link and link_error are not supported by this version")
         task = self.tasks.get(name)
         if task is not None and self.conf.task_always_eager:
             return task.apply_async(args, kwargs, task_id, **chosen)
         return self.publisher.send(name, args, kwargs, chosen, task=task, task_id=task_id)
+
+    def signature(self, *args: Any, **kwargs: Any) -> Signature:
+        """A call to be made later: ``app.signature("proj.add", args=(2, 2), countdown=10)``."""
+        return signature(*args, **{"app": self, **kwargs})
+
+    subtask = signature
 
     def AsyncResult(self, id: str, **kwargs: Any) -> ResultOf[Any]:  # noqa: A002, N802 - Celery's names
         """The result of an earlier call, by its id."""

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 
 from umbel.current import pop_context, push_context
+from umbel.message.body import NO_EMBED, decode_body
 from umbel.message.message import DELIVERIES, Message
 
 if TYPE_CHECKING:
@@ -64,7 +65,8 @@ _DEATH_HEADERS = (
 
 #: Attributes that no header may bring along.
 _OURS = frozenset(
-    {"children", "called_directly", "delivery_info", "entered", "headers", "is_eager", "message"}
+    {"children", "called_directly", "delivery_info", "embed", "entered", "headers", "is_eager"}
+    | {"callbacks", "chain", "chord", "errbacks", "message"}
     | {"next_call", "next_message", "properties", "retry_limit"}
 )
 
@@ -95,12 +97,6 @@ class Context:
     shadow: str | None = None
     group: str | None = None
     group_index: int | None = None
-    #: Old name of ``group``.
-    taskset: str | None = None
-    chord: Any = None
-    chain: Any = None
-    callbacks: Any = None
-    errbacks: Any = None
     #: ``[hard, soft]`` seconds, as they travel.
     timelimit: Sequence[float | None] | None = None
     ignore_result: bool = False
@@ -108,6 +104,8 @@ class Context:
     replaced_task_nesting: int = 0
     stamped_headers: Sequence[str] | None = None
     stamps: Mapping[str, Any] | None = None
+    #: What follows it, as it came in the body of the message.
+    embed: Mapping[str, Any] | None = None
     #: The message it came in; None when it did not travel.
     message: Message | None = None
     #: The next run, prepared by ``Task.retry`` and sent in the step that ends this one.
@@ -141,6 +139,37 @@ class Context:
             **extra,
         )
         return context
+
+    @Lazy
+    def callbacks(self) -> Any:
+        """Signatures that are sent when it succeeds, as they travel."""
+        return (self.embed or {}).get("callbacks")
+
+    @Lazy
+    def errbacks(self) -> Any:
+        """Signatures that are called when it fails, as they travel."""
+        return (self.embed or {}).get("errbacks")
+
+    @Lazy
+    def chain(self) -> Any:
+        """The steps that follow it, the next one last."""
+        return (self.embed or {}).get("chain")
+
+    @Lazy
+    def chord(self) -> Any:
+        """What follows when all of its group have ended."""
+        return (self.embed or {}).get("chord")
+
+    def following(self) -> dict[str, Any]:
+        """All of these, for the body of a message that takes the place of this one."""
+        if self.embed is None and self.message is not None:
+            self.embed = decode_body(self.message, (self.message.content_type,))[2]
+        return {**(self.embed or {}), **{name: getattr(self, name) for name in NO_EMBED}}
+
+    @Lazy
+    def taskset(self) -> str | None:
+        """Old name of ``group``."""
+        return self.group
 
     @Lazy
     def children(self) -> list[AsyncResult[Any]]:

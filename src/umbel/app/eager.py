@@ -17,13 +17,18 @@ from typing import TYPE_CHECKING, Any
 from umbel import states
 from umbel.app.announcing import began, ended, over
 from umbel.app.context import Context
+from umbel.app.linking import call_errbacks, send_callbacks
 from umbel.app.options import checked_id
 from umbel.app.retrying import as_types, retry_automatically
-from umbel.exceptions import Ignore, Reject, Retry
+from umbel.canvas.links import embedded
+from umbel.canvas.signature import Signature
+from umbel.current import current_context
+from umbel.exceptions import EncodeError, Ignore, Reject, Retry
 from umbel.message.body import encode_body
 from umbel.message.failure import ErrorInfo, describe
 from umbel.message.headers import make_id
 from umbel.message.record import ResultRecord
+from umbel.message.refusals import GENERATORS, explain_generator
 from umbel.message.serializers import decode
 from umbel.result.eager import EagerResult
 
@@ -70,9 +75,15 @@ def apply(
         throw = app.conf.task_eager_propagates
     if app.strict:
         args, kwargs = _travelled(task, args, kwargs, options)
+    parent = current_context()
     while True:
         request = _request(task, args, kwargs, headers, options)
-        request.update(id=task_id, root_id=options.get("root_id") or task_id, retries=retries)
+        request.update(
+            id=task_id,
+            parent_id=options.get("parent_id") or (parent and parent.id),
+            root_id=options.get("root_id") or (parent and parent.root_id) or task_id,
+            retries=retries,
+        )
         state, value, traceback = _run_told(task, request)
         if state != states.RETRY or request.next_call is None:
             break
@@ -113,10 +124,11 @@ def _request(
         kwargs=kwargs,
         called_directly=False,
         is_eager=True,
-        parent_id=options.get("parent_id"),
         group=options.get("group_id"),
         group_index=options.get("group_index"),
         shadow=options.get("shadow"),
+        callbacks=embedded(options.get("link"), of=f"{task.name}: link"),
+        errbacks=embedded(options.get("link_error"), of=f"{task.name}: link_error"),
         timelimit=[options.get("time_limit"), options.get("soft_time_limit")],
         hostname=os.uname().nodename,
         ignore_result=task.ignore_result if ignored is None else ignored,
@@ -151,7 +163,11 @@ def _run(task: Task[..., Any], request: Context) -> tuple[str, Any, str | None]:
             if type(value) is CoroutineType:
                 value = _awaited(value)
         except Exception as error:  # noqa: BLE001 - a task may raise anything
-            return _ended_badly(task, request, error)
+            return _ended_badly(task, request, retry_automatically(task, error))
+        if type(value) in GENERATORS:
+            return _ended_badly(task, request, EncodeError(explain_generator(value)))
+        if request.callbacks:
+            send_callbacks(task, request, value, Signature.apply_async)
         task.on_success(value, request.id or "", request.args, request.kwargs)
         task.after_return(
             states.SUCCESS, value, request.id or "", request.args, request.kwargs, None
@@ -162,7 +178,6 @@ def _run(task: Task[..., Any], request: Context) -> tuple[str, Any, str | None]:
 def _ended_badly(
     task: Task[..., Any], request: Context, error: BaseException
 ) -> tuple[str, Any, str | None]:
-    error = retry_automatically(task, error)
     if isinstance(error, Ignore):
         return states.IGNORED, error, None
     if isinstance(error, Reject):
@@ -171,6 +186,8 @@ def _ended_badly(
     cause = error.exc if isinstance(error, Retry) and error.exc is not None else error
     information = ErrorInfo.of(cause)
     arguments: tuple[Any, ...] = (request.id, request.args, request.kwargs, information)
+    if state == states.FAILURE and request.errbacks:
+        call_errbacks(task, request, error, information.traceback, Signature.apply, _awaited)
     getattr(task, _AFTER[state])(cause, *arguments)
     if state == states.FAILURE:
         if not isinstance(error, as_types(task.throws or ())):

@@ -175,6 +175,8 @@ CALL_OPTIONS: dict[str, str] = {
     "group_index": "Its place in the group.",
     "replaced_task_nesting": "How often tasks of its workflow were replaced.",
     "shadow": "What logs and monitors call it.",
+    "link": "Signatures that are sent when it has succeeded, with its result.",
+    "link_error": "Signatures that are called when it has failed.",
     "retries": "How many retries came before.",
     "origin": "Who sent it.",
     "stamped_headers": "Names of stamps.",
@@ -195,8 +197,8 @@ CALL_OPTIONS: dict[str, str] = {
 
 
 class CallOptions(TypedDict, total=False):
-    """The options of ``apply_async`` for type checkers; meanings in ``CALL_OPTIONS``. ``shadow`` stands
-    in the signature itself."""
+    """The options of ``apply_async`` for type checkers; meanings in ``CALL_OPTIONS``. ``shadow``,
+    ``link`` and ``link_error`` stand in the signatures themselves."""
 
     countdown: float | None
     eta: datetime | str | None

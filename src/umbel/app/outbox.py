@@ -7,7 +7,8 @@ the broker differs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, Unpack, cast
@@ -24,7 +25,14 @@ if TYPE_CHECKING:
     from umbel.app.options import CallOptions
     from umbel.app.task import Task
 
-__all__ = ["AsyncCalls", "AsyncSending", "Outbox", "open_outbox", "send_without_blocking"]
+__all__ = [
+    "AsyncCalls",
+    "AsyncSending",
+    "Outbox",
+    "collecting",
+    "open_outbox",
+    "send_without_blocking",
+]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -50,6 +58,14 @@ class Outbox:
         """Keep them."""
         self._kept.append((broker, messages, timeout, events))
 
+    def take(self) -> list[Message]:
+        """All of them, for whoever sends them in another way; monitors are told now."""
+        kept, self._kept = self._kept, []
+        for _, messages, _, events in kept:
+            if events is not None:
+                events.tell(messages)
+        return [message for _, messages, _, _ in kept for message in messages]
+
     async def send(self) -> None:
         """Give them to their brokers."""
         for broker, messages, timeout, events in self._kept:
@@ -64,6 +80,16 @@ _outbox: ContextVar[Outbox | None] = ContextVar("umbel_outbox", default=None)
 
 #: The outbox that is open here, or None: asked for every message, so without a frame of its own.
 open_outbox = _outbox.get
+
+
+@contextmanager
+def collecting(outbox: Outbox) -> Iterator[None]:
+    """What would be sent in this block is put there."""
+    token = _outbox.set(outbox)
+    try:
+        yield
+    finally:
+        _outbox.reset(token)
 
 
 async def send_without_blocking(call: Callable[..., T], *args: Any, **kwargs: Any) -> T:

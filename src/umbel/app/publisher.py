@@ -24,7 +24,7 @@ from umbel.app.terms import Conditions, Terms, has_priority
 from umbel.brokers.base import Broker
 from umbel.current import context_of, current_context, current_task, outermost_task, running
 from umbel.exceptions import EncodeError, MessageTooLarge, OperationalError
-from umbel.message.body import Content, decode_body, encode_body
+from umbel.message.body import NO_EMBED, Content, encode_body
 from umbel.message.headers import make_id, make_ids
 from umbel.message.message import DELIVERIES, Message
 from umbel.message.protocol import resend
@@ -206,7 +206,7 @@ class Publisher:
             headers["argsrepr"] = represent(call.args)
         if message.headers.get("kwargsrepr") == represent(request.kwargs):
             headers["kwargsrepr"] = represent(call.kwargs)
-        embed = request.get("embed") or decode_body(message, (message.content_type,))[2]
+        embed = {**request.following(), **changes.embed}
         serializer = changes.serializer or task.serializer
         compression = changes.compression or message.headers.get("compression")
         made = resend(
@@ -293,7 +293,7 @@ class Publisher:
             properties=terms.properties,
         )
         if before_task_publish.receivers:
-            call = (args, kwargs, decode_body(message, (content_type,))[2])
+            call = (args, kwargs, terms.embed or NO_EMBED)
             return self._announced(message, call, terms.serializer, terms.compression)
         return message
 
@@ -311,7 +311,7 @@ class Publisher:
 
     def _body(self, terms: Terms, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Content:
         try:
-            content = encode_body(args, kwargs, None, terms.serializer, terms.compression)
+            content = encode_body(args, kwargs, terms.embed, terms.serializer, terms.compression)
         except EncodeError as error:
             raise EncodeError(f"{terms.name}: {error}") from error
         if len(content[0]) > self._largest:

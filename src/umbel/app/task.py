@@ -18,6 +18,7 @@ from umbel.app.context import Context, Requested
 from umbel.app.events import TaskEvents
 from umbel.app.options import TASK_OPTIONS, CallOptions
 from umbel.app.outbox import AsyncCalls
+from umbel.canvas.signing import Signing
 from umbel.current import context_of, current_app, pop_context, push_context
 from umbel.exceptions import MaxRetriesExceededError, OperationalError, Retry
 from umbel.message.record import ResultRecord
@@ -33,7 +34,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Task(TaskEvents, AsyncCalls[P, R]):
+class Task(Signing, TaskEvents, AsyncCalls[P, R]):
     """A callable that can also be sent. Subclass it and pass the subclass as ``base=`` (or as the
     app's ``task_cls``) to override the handlers, ``__call__``, ``apply_async`` or ``retry``."""
 
@@ -140,8 +141,6 @@ class Task(TaskEvents, AsyncCalls[P, R]):
     ) -> AsyncResult[R]:
         """Send it: ``add.apply_async((2, 3), countdown=10, queue="slow")``. Returns at once; raises
         ``OperationalError`` when the broker did not take it in time."""
-        if link or link_error:
-            raise TypeError(f"{self.name}: link and link_error are not supported by this version")
         if type(args) is not tuple or type(kwargs) is not dict or kwargs:
             args, kwargs = call_arguments(self.name, args, kwargs)
         app = self._app or current_app()
@@ -151,6 +150,8 @@ class Task(TaskEvents, AsyncCalls[P, R]):
         shadow = shadow or self.shadow_name(args, kwargs, options)
         if shadow is not None:
             said = {**options, "shadow": shadow}
+        if link or link_error:
+            said = {**said, "link": link, "link_error": link_error}
         if app.conf.task_always_eager:
             return eager.instead_of_sending(self, args, kwargs, task_id=task_id, options=said)
         sent: AsyncResult[R] = app.publisher.send(
@@ -194,12 +195,11 @@ class Task(TaskEvents, AsyncCalls[P, R]):
         **options: Any,
     ) -> EagerResult[R]:
         """Run it here, as a worker would: with a request, handlers and retries (without delay)."""
-        if link or link_error:
-            raise TypeError(f"{self.name}: link and link_error are not supported by this version")
         args, kwargs = call_arguments(self.name, args, kwargs)
         return eager.apply(
             self, args, kwargs, task_id=task_id, retries=retries or 0, throw=throw,
-            headers={"logfile": logfile, "loglevel": loglevel, **(headers or {})}, options=options,
+            headers={"logfile": logfile, "loglevel": loglevel, **(headers or {})},
+            options={**options, "link": link, "link_error": link_error},
         )  # fmt: skip
 
     def __header__(self, /, *args: Any, **kwargs: Any) -> None:
@@ -322,6 +322,12 @@ class Task(TaskEvents, AsyncCalls[P, R]):
                 ttl=self.app.conf.result_expires or None,
             )
         )
+
+    def add_trail(self, result: AsyncResult[Any]) -> AsyncResult[Any]:
+        """Count this among what the run has sent. Returns it."""
+        if self.trail:
+            self.request.children.append(result)
+        return result
 
     def AsyncResult(self, task_id: str, **kwargs: Any) -> AsyncResult[R]:  # noqa: N802 - Celery's name
         """The result of an earlier call, by its id."""

@@ -22,6 +22,7 @@ from umbel.app.options import CALL_OPTIONS, check_names
 from umbel.app.routing import Destination, Router
 from umbel.app.settings_check import level_of_the_program
 from umbel.app.settings_table.options import PUBLISH_RETRY
+from umbel.canvas.links import embed_of, links_of
 from umbel.exceptions import ContentDisallowed, UmbelWarning
 from umbel.message import serializers
 from umbel.message.headers import STANDARD_NAMES, make_headers
@@ -78,6 +79,8 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     #: Seconds within which the broker must take it; None: as the setting says.
     timeout: float | None = None
     ignored: bool = False
+    #: What follows it; None: nothing.
+    embed: dict[str, Any] | None = None
     #: Whether the running task counts it among its children.
     counted: bool = True
     result_cls: Any = None
@@ -101,6 +104,7 @@ class RetryTerms(msgspec.Struct, frozen=True, kw_only=True):
     serializer: str | None = None
     compression: str | None = None
     properties: dict[str, Any] = {}
+    embed: dict[str, Any] = {}
 
 
 class Conditions:
@@ -168,6 +172,7 @@ class Conditions:
             else None,
             compression=said.get("compression"),
             properties=_unknown(said),
+            embed=links_of(name, said),
         )
 
     def check(self, options: Mapping[str, Any], name: str) -> None:
@@ -229,6 +234,7 @@ class Conditions:
             correlation_id=said.get("correlation_id"),
             properties=_unknown(said),
             timeout=said.get("timeout"),
+            embed=embed_of(name, said),
             ignored=bool(ignored),
             counted=said.get("add_to_parent", True),
             result_cls=said.get("result_cls"),

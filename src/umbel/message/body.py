@@ -16,7 +16,7 @@ from umbel.message import legacy, serializers, tagged_json
 from umbel.message.message import Message
 from umbel.message.representation import represent
 
-__all__ = ["Content", "decode_body", "encode_body", "read_body"]
+__all__ = ["NO_EMBED", "Content", "decode_body", "encode_body", "read_body"]
 
 #: Body, content type, content encoding, ``compression`` header.
 Content = tuple[bytes, str, str, str | None]
@@ -24,8 +24,9 @@ Content = tuple[bytes, str, str, str | None]
 _PARTS = 3
 # A tuple: "list | tuple" inside a function would be made anew at every call.
 _SEQUENCES = (list, tuple)
-_EMBED = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
-_NO_EMBED = tagged_json.dumps(_EMBED)
+#: What nothing follows.
+NO_EMBED = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
+_NO_EMBED_JSON = tagged_json.dumps(NO_EMBED)
 
 
 def encode_body(
@@ -45,7 +46,7 @@ def encode_body(
     if chosen is serializers.JSON and embed is None:
         body = _encode_call(args, kwargs)
     else:
-        body = _encode_parts(args, kwargs, _EMBED if embed is None else embed, serializer)
+        body = _encode_parts(args, kwargs, NO_EMBED if embed is None else embed, serializer)
     header = None
     if compression:
         body, header = compressors.compress(body, compression)
@@ -62,9 +63,9 @@ def _encode_call(args: Sequence[Any], kwargs: Mapping[str, Any]) -> bytes:
     """The common case: JSON without callbacks, byte for byte what Celery writes."""
     write = tagged_json.dumps
     try:
-        text = f"[{write(args)}, {write(kwargs) if kwargs else '{}'}, {_NO_EMBED}]"
+        text = f"[{write(args)}, {write(kwargs) if kwargs else '{}'}, {_NO_EMBED_JSON}]"
     except Exception:  # noqa: BLE001 - the general way meets the same error and explains it
-        return _encode_parts(args, kwargs, _EMBED, "json")
+        return _encode_parts(args, kwargs, NO_EMBED, "json")
     return text.encode("ascii")
 
 
@@ -90,8 +91,8 @@ def decode_body(
     if isinstance(value, _SEQUENCES) and len(value) == _PARTS:
         args, kwargs, embed = value
         if isinstance(args, _SEQUENCES) and isinstance(kwargs, dict):
-            if not isinstance(embed, dict) or len(embed) < len(_EMBED):
-                embed = {**_EMBED, **(embed if isinstance(embed, dict) else {})}
+            if not isinstance(embed, dict) or len(embed) < len(NO_EMBED):
+                embed = {**NO_EMBED, **(embed if isinstance(embed, dict) else {})}
             return args if type(args) is list else list(args), kwargs, embed
     elif isinstance(value, dict) and "args" in value:
         return legacy.split(value)

@@ -12,13 +12,16 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterator
 from enum import Enum
 from pathlib import PurePath
+from types import AsyncGeneratorType, GeneratorType
 from typing import Any
 
 from umbel.message.representation import represent
 from umbel.message.tracebacks import one_line
 
-__all__ = ["explain"]
+__all__ = ["GENERATORS", "explain", "explain_generator"]
 
+#: What a function returns that has not done its work yet, and never will as a task.
+GENERATORS = frozenset({GeneratorType, AsyncGeneratorType})
 _DEPTH = 100
 #: What serializers say where the type alone is the reason.
 _STOCK = ("is not JSON serializable", "cannot represent an object")
@@ -45,6 +48,15 @@ def explain(
             )
         place, value, error = place + step, part, refusal
     return f"{place[:200]}… is nested too deeply to be serialized as {language}"
+
+
+def explain_generator(value: Any) -> str:
+    """One line on a task that returned one of ``GENERATORS``."""
+    kind = "an async generator" if type(value) is AsyncGeneratorType else "a generator"
+    return (
+        f"the task returned {kind} ({value.__qualname__}), which is no result: nobody could ask it for its "
+        "values; return a list of them, or send a task for each"
+    )
 
 
 def _first_refused(

@@ -22,11 +22,13 @@ from typing import Any, NoReturn, Self
 
 from umbel import states
 from umbel.app.context import Context
+from umbel.app.linking import FAILED, failure_of
 from umbel.brokers.base import Settlement, Verdict
 from umbel.coroutines import Runner, limited
-from umbel.exceptions import DecodeError, InvalidTaskError, Reject, WorkerTerminate
+from umbel.exceptions import DecodeError, EncodeError, InvalidTaskError, Reject, WorkerTerminate
 from umbel.message.failure import ErrorInfo
 from umbel.message.protocol import decode_body
+from umbel.message.refusals import GENERATORS, explain_generator
 from umbel.message.tracebacks import one_line
 from umbel.signals import task_internal_error
 from umbel.worker.job import Job, Outcome
@@ -54,7 +56,9 @@ class Pipeline:
         self._blocks = [m.blocks for m in middlewares if _overrides(m, "blocks")]
         self._admit = [m.admit for m in middlewares if _overrides(m, "admit")]
         self._around = [m.around for m in middlewares if _overrides(m, "around")]
-        self._settle = [m.settle for m in reversed(middlewares) if _overrides(m, "settle")]
+        settling = [m for m in reversed(middlewares) if _overrides(m, "settle")]
+        self._settle = [m.settle for m in settling if not m.linked_only]
+        self._settle_linked = [m.settle for m in settling]
 
     def leave(self) -> None:
         """This thread runs no more jobs."""
@@ -107,7 +111,7 @@ class Pipeline:
                 value = await limited(job.call(*job.args, **job.kwargs), job.limits)
         except BaseException as error:  # noqa: BLE001 - SystemExit, CancelledError, … of a task
             return Outcome(states.FAILURE, error=error)
-        return Outcome(states.SUCCESS, value=value)
+        return _refused(value) if type(value) in GENERATORS else Outcome(states.SUCCESS, value)
 
     def admit(self, job: Job) -> Outcome | None:
         """Load the arguments and ask every middleware; the first outcome stops the job."""
@@ -115,8 +119,14 @@ class Pipeline:
             job.args, job.kwargs, job.embed = decode_body(job.message, self.accept)
         except (DecodeError, InvalidTaskError) as error:
             job.context = Context.from_message(job.message, (), {}, hostname=self.node)
-            return _undecodable(error)
-        job.context = Context.from_message(job.message, job.args, job.kwargs, hostname=self.node)
+            return _failed_already(error)
+        job.context = Context.from_message(
+            job.message, job.args, job.kwargs, hostname=self.node, embed=job.embed
+        )
+        if FAILED in job.message.headers:
+            failure = failure_of(job.message)
+            if failure is not None:
+                job.args = (*failure, *job.args[len(failure) :])
         for admit in self._admit:
             outcome = admit(job)
             if outcome is not None:
@@ -134,7 +144,7 @@ class Pipeline:
             raise
         except BaseException as error:  # noqa: BLE001 - SystemExit, CancelledError, … of a task
             return Outcome(states.FAILURE, error=error)
-        return Outcome(states.SUCCESS, value=value)
+        return _refused(value) if type(value) in GENERATORS else Outcome(states.SUCCESS, value)
 
     def _surroundings(self, job: Job) -> AbstractContextManager[Any]:
         surroundings = [around for ask in self._around if (around := ask(job)) is not None]
@@ -144,7 +154,9 @@ class Pipeline:
 
     def settle(self, job: Job, outcome: Outcome) -> Settlement:
         """Let every middleware see how it ended, innermost first, and say it to the broker."""
-        for settle in self._settle:
+        embed = job.embed
+        linked = embed and (embed.get("callbacks") or embed.get("errbacks"))
+        for settle in self._settle_linked if linked else self._settle:
             try:
                 outcome = settle(job, outcome)
             except WorkerTerminate:
@@ -181,7 +193,12 @@ def _tell_of_internal_error(job: Job, error: BaseException) -> None:
         )
 
 
-def _undecodable(error: Exception) -> Outcome:
+def _refused(generator: Any) -> Outcome:
+    return _failed_already(EncodeError(explain_generator(generator)))
+
+
+def _failed_already(error: Exception) -> Outcome:
+    """A failure that no retry would mend."""
     outcome = Outcome(states.FAILURE, error=error)
     outcome.reason = f"{type(error).__name__}: {one_line(error)}"
     outcome.traceback = outcome.reason
@@ -217,7 +234,9 @@ def conclude(job: Job, outcome: Outcome) -> Settlement:
         reason=outcome.reason,
         delay=outcome.delay,
         record=outcome.record,
-        publish=(outcome.next_message,) if outcome.next_message is not None else (),
+        publish=outcome.following
+        if outcome.next_message is None
+        else (*outcome.following, outcome.next_message),
     )
 
 

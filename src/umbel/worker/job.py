@@ -24,6 +24,7 @@ class Outcome:
         "delay",
         "error",
         "next_message",
+        "following",
         "reason",
         "record",
         "state",
@@ -40,6 +41,8 @@ class Outcome:
         #: For RETRY: what is sent in the step that ends the loan.
         self.next_message: Message | None = None
         #: What is to be remembered; None: nothing.
+        #: Sent in the same step: callbacks and errbacks.
+        self.following: tuple[Message, ...] = ()
         self.record: ResultRecord | None = None
         #: For REJECTED and FAILURE: why, in one line.
         self.reason = ""

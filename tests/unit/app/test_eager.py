@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+from types import SimpleNamespace
 
 import pytest
 
@@ -277,6 +278,110 @@ def test_otherwise_nothing_is_stored(app):
     assert not app.AsyncResult(ignored.id).ready()
 
 
-def test_callbacks_are_refused(app):
-    with pytest.raises(TypeError, match="link and link_error"):
-        app.task(lambda: None, name="x").apply(link=object())
+@pytest.fixture
+def linked(app):
+    """``told`` is what these were called with: a callback, and errbacks of all sorts."""
+    told = []
+
+    @app.task
+    def after(value, more=None):
+        told.append((value, more))
+
+    @app.task
+    def failed(task_id):
+        told.append(task_id)
+
+    @app.task
+    def failed_how(request, exc, traceback):
+        told.append((request.id, exc, traceback))
+
+    @app.task
+    async def failed_async(request, exc, traceback):
+        told.append((request.id, type(exc)))
+
+    return SimpleNamespace(
+        told=told, after=after, failed=failed, failed_how=failed_how, failed_async=failed_async
+    )
+
+
+def test_callbacks_of_an_eager_call_run_with_its_result(app, linked):
+    app.conf.task_always_eager = True
+
+    @app.task
+    def double(x):
+        return 2 * x
+
+    double.apply_async(
+        (2,), link=[linked.after.s(), linked.after.s("more")], link_error=linked.failed.s()
+    )
+
+    assert linked.told == [(4, None), (4, "more")]
+
+
+def test_apply_sends_callbacks_as_celery_does(app, linked, sent):
+    app.task(lambda: 4, name="four").apply(link=linked.after.s())
+
+    [message] = sent(app)
+    assert message.task == linked.after.name
+    assert linked.told == []
+
+
+def test_errbacks_of_an_eager_call_run_in_either_form(app, linked):
+    error = ValueError("no")
+
+    @app.task
+    def fail():
+        raise error
+
+    errbacks = [linked.failed, linked.failed_how, linked.failed_async]
+    result = fail.apply(link_error=[errback.s() for errback in errbacks], link=linked.after.s())
+
+    assert linked.told[0] == result.id
+    assert linked.told[1][:2] == (result.id, error)
+    assert "raise error" in linked.told[1][2]
+    assert linked.told[2] == (result.id, ValueError)
+
+
+def test_what_a_link_raises_does_not_change_how_the_task_ended(app, linked, caplog):
+    @app.task
+    def broken(request, exc, traceback):
+        raise SystemExit(1)
+
+    @app.task
+    def fail():
+        raise ValueError
+
+    result = fail.apply(link_error=[broken.s(), linked.failed.s()])
+
+    assert linked.told == [result.id]
+    assert result.state == "FAILURE"
+    assert "Errback" in caplog.text
+
+
+def test_a_task_that_an_eager_one_runs_is_its_child(app):
+    seen = []
+
+    @app.task(bind=True)
+    def inner(self):
+        seen.append((self.request.parent_id, self.request.root_id))
+
+    @app.task(bind=True)
+    def outer(self):
+        inner.apply()
+        return self.request.id
+
+    result = outer.apply()
+
+    assert seen == [(result.id, result.id)]
+
+
+def test_a_generator_is_no_result(app):
+    @app.task(autoretry_for=(Exception,))
+    def several():
+        yield 1
+
+    result = several.apply()
+
+    assert result.state == "FAILURE"
+    with pytest.raises(EncodeError, match=r"returned a generator .*several.*return a list"):
+        result.get()

@@ -4,6 +4,7 @@ import logging
 import os
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -19,7 +20,7 @@ from umbel.exceptions import (
     UmbelWarning,
     UnknownOption,
 )
-from umbel.message.protocol import decode_body
+from umbel.message.protocol import decode, decode_body
 
 JSON = ("application/json",)
 
@@ -125,9 +126,49 @@ def test_the_positions_of_apply_async_are_those_of_celery(app, add, sent):
     assert (message.id, message.headers["shadow"]) == ("my-id", "shown")
 
 
-def test_callbacks_are_refused_instead_of_lost(add):
-    with pytest.raises(TypeError, match="link and link_error are not supported"):
-        add.apply_async((1,), link=object())
+def links(messages):
+    [message] = messages
+    embed = decode_body(message, JSON)[2]
+    return [[link["args"] for link in embed[part] or ()] for part in ("callbacks", "errbacks")]
+
+
+def test_callbacks_and_errbacks_travel_in_the_body(app, add, sent):
+    add.apply_async((1,), link=add.s(2), link_error=[add.s(3), add.s(4)])
+    assert links(sent(app)) == [[[2]], [[3], [4]]]
+
+    app.send_task("proj.add", (1,), link=[dict(add.s(2))])
+    assert links(sent(app)) == [[[2]], []]
+
+    add.signature((1,), link_error=add.s(5)).delay()
+    assert links(sent(app)) == [[], [[5]]]
+
+    add.apply_async_many([((1,), {})], link=(add.s(6),))
+    assert links(sent(app)) == [[[6]], []]
+
+    add.apply_async((1,), link=[], link_error=())
+    assert links(sent(app)) == [[], []]
+
+
+def test_links_look_as_those_of_celery(app, sent):
+    golden = Path(__file__).parents[1] / "message" / "golden" / "links.json"
+    link = app.signature("proj.link")
+
+    app.send_task("proj.add", (2, 3), link=link, link_error=link)
+
+    [message] = sent(app)
+    assert message.body == decode(golden.read_bytes()).body
+
+
+def test_what_is_no_signature_is_refused_as_a_link(app, add):
+    with pytest.raises(
+        TypeError, match=r"proj\.add: link must be a signature.*did you mean add\.s"
+    ):
+        add.apply_async((1,), link=add)
+    with pytest.raises(TypeError, match="link_error must be a signature, such as"):
+        app.send_task("proj.add", link_error=["proj.add"])
+
+
+def test_workflows_are_refused_instead_of_lost(add):
     with pytest.raises(TypeError, match="chord is not supported"):
         add.apply_async((1,), chord=object())
 

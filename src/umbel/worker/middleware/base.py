@@ -17,6 +17,9 @@ __all__ = ["Middleware"]
 class Middleware:
     """Takes part in the life of one job. Override only what you need; the rest costs nothing."""
 
+    #: Whether its ``settle`` is only for jobs whose messages say what follows them.
+    linked_only = False
+
     def admit(self, job: Job) -> Outcome | None:
         """Before the run, arguments loaded: an outcome stops the job, None lets it in."""
         raise NotImplementedError

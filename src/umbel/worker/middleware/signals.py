@@ -68,6 +68,8 @@ class Signals(Middleware):
                 _turn_away(job, outcome)
             if outcome.next_message is not None and _sent():
                 published((outcome.next_message,))
+            if outcome.following and _sent():
+                published(outcome.following)
             if ran and task_postrun.receivers:
                 over(job.task, job.context, outcome.state, value)
         return outcome
