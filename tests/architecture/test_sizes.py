@@ -28,6 +28,8 @@ LAZY_IMPORTS: dict[tuple[str, str], str] = {
     ("backends/sql.py", "umbel.backends.sql_watcher"): "as above",
     ("brokers/base.py", "umbel.offload"): "as above",
     ("brokers/redis/broker.py", "umbel.brokers.redis.async_sending"): "as above",
+    ("cli/events.py", "umbel.cli.events_camera"): "few have a camera",
+    ("cli/events.py", "umbel.cli.events_view"): "textual is an optional package",
     ("cli/main.py", "umbel.app.discovery"): "help, --version and health start without any app",
     ("cli/main.py", "umbel.django.integration"): "Django is an optional package",
     ("cli/reload.py", "watchfiles"): "watchfiles is an optional package, for development",

@@ -25,6 +25,7 @@ COMMANDS = {
     "call": "umbel.cli.call:call",
     "dead": "umbel.cli.dead:dead",
     "delayed": "umbel.cli.delayed:delayed",
+    "events": "umbel.cli.events:events",
     "health": "umbel.cli.health:health",
     "multi": "umbel.cli.multi:multi",
     "purge": "umbel.cli.queues:purge",
@@ -38,7 +39,7 @@ COMMANDS = {
 
 #: Commands of Celery that do not exist yet; what they could be mistaken for is not meant.
 LATER = frozenset(
-    {"amqp", "beat", "control", "events", "flower", "graph", "inspect", "list", "logtool"}
+    {"amqp", "beat", "control", "flower", "graph", "inspect", "list", "logtool"}
     | {"migrate", "shell", "upgrade"}
 )
 

@@ -78,6 +78,8 @@ class EventReceiver:
         self.queue_prefix = queue_prefix
         self.accept = accept
         self.should_stop = False
+        #: Called when it has begun to listen, and again after the connection was lost.
+        self.on_listening: Callable[[], object] | None = None
         unknown = queue_options.keys() - {f"queue_{o}" for o in _QUEUE_OPTIONS}
         if unknown:
             raise TypeError(f"Receiver() has no argument {min(unknown)!r}")
@@ -104,8 +106,7 @@ class EventReceiver:
         """``capture`` in steps: goes on to the next message when it is asked for more."""
         listener: _Listener = self._bus.listen(self._topics)
         try:
-            if wakeup:
-                self.wakeup_workers()
+            self._announce(wakeup)
             left = count() if limit is None else range(limit)
             for _, notice in zip(left, self._notices(listener, timeout, wakeup), strict=False):
                 self._receive(notice)
@@ -171,8 +172,7 @@ class EventReceiver:
                 if lost:
                     logger.info("Listening to events again")
                     lost = False
-                    if wakeup:
-                        self.wakeup_workers()
+                    self._announce(wakeup)
             except OperationalError as error:
                 notices = ()
                 if not lost:
@@ -185,6 +185,12 @@ class EventReceiver:
                 heard = time.monotonic()
             if timeout is not None and time.monotonic() - heard >= timeout:
                 raise TimeoutError(f"No event within {timeout:g} seconds")
+
+    def _announce(self, wakeup: bool) -> None:
+        if wakeup:
+            self.wakeup_workers()
+        if self.on_listening is not None:
+            self.on_listening()
 
     def _receive(self, notice: _Notice) -> None:
         payload = notice.payload
@@ -200,11 +206,11 @@ class EventReceiver:
                 logger.exception("Could not take in the event %.500r", body)
 
     def _tell(self, method: str) -> None:
-        told = {"method": method, "arguments": {}, "destination": None, "pattern": None}
+        told: dict[str, Any] = {"method": method, "arguments": {}, "destination": None, "pattern": None}
         try:
             self._bus.publish(self.control_topic, {**told, "matcher": None}, {"expires": 0})
         except OperationalError as error:
-            logger.warning("Could not send %r to the workers: %s", method, error)
+            logger.debug("Could not send %r to the workers: %s", method, error)
 
 
 #: What Celery's receiver takes for the queue that it declares.
