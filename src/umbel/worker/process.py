@@ -22,6 +22,7 @@ from umbel.worker.middleware.base import Middleware
 from umbel.worker.middleware.current_task import CurrentTask
 from umbel.worker.middleware.expiry import Expiry
 from umbel.worker.middleware.handlers import Handlers
+from umbel.worker.middleware.links import Links
 from umbel.worker.middleware.report import Report
 from umbel.worker.middleware.links import Links
 from umbel.worker.middleware.result import Remember
@@ -135,6 +136,7 @@ class WorkerProcess:
             *signals(),
             Handlers(),
         ]
+        chain.append(Links())
         if self.backend is not None:
             chain.append(
                 Remember(
