@@ -24,7 +24,6 @@ from umbel.worker.middleware.expiry import Expiry
 from umbel.worker.middleware.handlers import Handlers
 from umbel.worker.middleware.links import Links
 from umbel.worker.middleware.report import Report
-from umbel.worker.middleware.links import Links
 from umbel.worker.middleware.result import Remember
 from umbel.worker.middleware.retry import RetryOutcome
 from umbel.worker.middleware.revocation import Revocation
@@ -162,7 +161,6 @@ FROM_TERMINAL = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP)
 
 def _leave_to_the_supervisor(_signum: int, _frame: FrameType | None) -> None:
     return
-        chain.append(Links())
 
 
 def behave_as_usual() -> None:
