@@ -10,10 +10,11 @@ import asyncio
 import threading
 from collections.abc import Coroutine, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from contextvars import copy_context
 from typing import Any
 
-__all__ = ["Runner", "Steered", "limited", "run_once"]
+__all__ = ["Leash", "Runner", "Steered", "limited", "run_once"]
 
 
 class Steered:
@@ -106,16 +107,38 @@ def _in_thread(coroutine: Coroutine[Any, Any, Any]) -> Any:
         return thread.submit(context.run, asyncio.run, coroutine).result()
 
 
-async def limited(
-    coroutine: Coroutine[Any, Any, Any], limits: Sequence[tuple[float, BaseException]]
-) -> Any:
-    """Await it; after so many seconds the error is raised where it waits."""
-    if not limits:
-        return await coroutine
-    steered, loop = Steered(coroutine), asyncio.get_running_loop()
-    timers = [loop.call_later(seconds, steered.interrupt, error) for seconds, error in limits]
-    try:
-        return await steered
-    finally:
-        for timer in timers:
-            timer.cancel()
+class Leash:
+    """What ends a coroutine from outside: ``limits``, after so many seconds what; or ``interrupt``."""
+
+    __slots__ = ("_held", "limits")
+
+    def __init__(self, limits: Sequence[tuple[float, BaseException]] = ()) -> None:
+        self.limits = limits
+        self._held: tuple[asyncio.AbstractEventLoop, Steered] | None = None
+
+    def interrupt(self, error: BaseException) -> None:
+        """Raise this where the coroutine waits; nothing, where it does not run. From any thread."""
+        held = self._held
+        if held is not None:
+            loop, steered = held
+            with suppress(RuntimeError):  # its loop has just been closed
+                loop.call_soon_threadsafe(steered.interrupt, error)
+
+    async def hold(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        """Await it."""
+        steered, loop = Steered(coroutine), asyncio.get_running_loop()
+        timers = [
+            loop.call_later(seconds, steered.interrupt, error) for seconds, error in self.limits
+        ]
+        self._held = loop, steered
+        try:
+            return await steered
+        finally:
+            self._held = None
+            for timer in timers:
+                timer.cancel()
+
+
+async def limited(coroutine: Coroutine[Any, Any, Any], leash: Leash | None) -> Any:
+    """Await it, on the leash if there is one."""
+    return await coroutine if leash is None else await leash.hold(coroutine)

@@ -245,5 +245,10 @@ class WorkerShutdown(SystemExit):
     """Raised to end the worker after the running tasks."""
 
 
+class TaskTerminated(BaseException):
+    """Raised inside a running task that somebody revoked with ``terminate=True``, in pools that have
+    no process for each task. Not an ``Exception``: tasks that go on after errors end all the same."""
+
+
 class WorkerTerminate(SystemExit):
     """Raised to end the worker at once; unfinished work goes back to its queue."""

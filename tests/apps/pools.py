@@ -6,7 +6,7 @@ import gc
 import time
 
 import greenlet
-from tests.apps.marks import app
+from tests.apps.marks import app, mark
 
 from umbel.exceptions import SoftTimeLimitExceeded
 from umbel.service import Service
@@ -130,3 +130,22 @@ def running():
                 if frame.f_code.co_name == "run":
                     yield frame
                 frame = frame.f_back
+
+
+@app.task(bind=True, name="async_work")
+async def async_work(self, tag, seconds=0.0):
+    """As ``work``."""
+    mark("start", tag, self.request.id)
+    await asyncio.sleep(seconds)
+    mark("end", tag, self.request.id)
+    return tag
+
+
+@app.task(bind=True, name="doze_work")
+def doze_work(self, tag, seconds=0.0):
+    """As ``work``, in small pieces."""
+    mark("start", tag, self.request.id)
+    for _ in range(int(seconds * 100)):
+        time.sleep(0.01)
+    mark("end", tag, self.request.id)
+    return tag

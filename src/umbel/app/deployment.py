@@ -70,6 +70,11 @@ def worker_values(
         "parked_limit": conf.worker_unknown_task_timeout,
         "retry_on_startup": conf.broker_connection_retry_on_startup is not False,
         "health_address": conf.worker_health_address,
+        "app": app if conf.worker_enable_remote_control else None,
+        "control_exchange": conf.control_exchange,
+        "send_events": conf.worker_send_task_events,
+        "event_exchange": conf.event_exchange,
+        "clock": app.clock,
         "middlewares": tuple(app.middlewares),
         "process_started": (*app.process_started, partial(_announce_process, app, hostname)),
     }

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -56,6 +56,9 @@ class Listener(ABC):
 class Bus(ABC):
     """Safe to share between threads; after a fork the child opens its own connections by itself.
     Connects on first use."""
+
+    #: What is told is written down, also when nobody listens.
+    keeps: ClassVar[bool] = False
 
     @abstractmethod
     def publish(

@@ -45,12 +45,12 @@ def ids_of(tasks: Any) -> list[str]:
     return list(dict.fromkeys(task_id for part in parts for task_id in ids_of(part)))
 
 
-def revoked_record(task_id: str, ttl: float | None) -> ResultRecord:
-    """The result of a task that was taken back before it began."""
+def revoked_record(task_id: str, ttl: float | None, reason: str = "revoked") -> ResultRecord:
+    """The result of a task that was taken back before it began, or while it ran (``terminated``)."""
     return ResultRecord(
         task_id=task_id,
         status=states.REVOKED,
-        result=describe(TaskRevokedError("revoked")),
+        result=describe(TaskRevokedError(reason)),
         date_done=datetime.now(UTC).isoformat(),
         ttl=ttl,
     )

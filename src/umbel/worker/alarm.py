@@ -24,6 +24,15 @@ class Alarm(ABC):
         """Get ready, in the main thread, before anything is armed."""
 
     @abstractmethod
+    def begin(self) -> object:
+        """Until it disarms, this thread does something that may be interrupted; a token for that."""
+
+    @abstractmethod
+    def interrupt(self, token: object, error: BaseException) -> None:
+        """Raise this at once in whoever does what this token stands for, unless that is over. From
+        any thread."""
+
+    @abstractmethod
     def arm(self, seconds: float, error: BaseException) -> None:
         """Raise ``error`` in this thread after ``seconds``, unless disarmed before."""
 
@@ -43,10 +52,22 @@ class MainThreadAlarm(Alarm):
         self._moment: float | None = None
         self._error: BaseException | None = None
         self._due = 0.0
+        self._token: object = None
         self._thread: threading.Thread | None = None
 
     def install(self) -> None:
         signal.signal(signal.SIGUSR1, self._on_signal)
+
+    def begin(self) -> object:
+        self._token = object()
+        return self._token
+
+    def interrupt(self, token: object, error: BaseException) -> None:
+        with self._change:
+            if token is None or token is not self._token:
+                return
+            self._due, self._error = 0.0, error
+        signal.pthread_kill(_main_thread(), signal.SIGUSR1)
 
     def arm(self, seconds: float, error: BaseException) -> None:
         if self._thread is None or not self._thread.is_alive():
@@ -58,12 +79,12 @@ class MainThreadAlarm(Alarm):
             self._change.notify()
 
     def disarm(self) -> None:
+        self._token = None
         self._error = None
         self._moment = None
 
     def _watch(self) -> None:
-        main = threading.main_thread().ident
-        assert main is not None
+        main = _main_thread()
         while True:
             with self._change:
                 moment = self._moment
@@ -89,8 +110,22 @@ class ThreadAlarm(Alarm):
         self._change = threading.Condition()
         #: Thread -> monotonic moment, and what to raise then.
         self._armed: dict[int, list[tuple[float, type[BaseException]]]] = {}
+        self._tokens: dict[int, object] = {}
+        #: Threads in which something was raised, or is about to be.
+        self._raised: set[int] = set()
         self._watching = False
         self._closed = False
+
+    def begin(self) -> object:
+        thread = threading.get_ident()
+        token = self._tokens[thread] = (thread, object())
+        return token
+
+    def interrupt(self, token: object, error: BaseException) -> None:
+        if isinstance(token, tuple):
+            with self._change:
+                if self._tokens.get(token[0]) is token:
+                    self._raise_in(token[0], type(error))
 
     def arm(self, seconds: float, error: BaseException) -> None:
         with self._change:
@@ -116,8 +151,16 @@ class ThreadAlarm(Alarm):
     def _forget(self) -> None:
         thread = threading.get_ident()
         with self._change:
+            self._tokens.pop(thread, None)
             self._armed.pop(thread, None)
-            _raise_in(thread, None)  # what is on its way does not arrive any more
+            if thread in self._raised:
+                _raise_in(thread, None)  # what is on its way does not arrive any more
+                _calm(thread)
+                self._raised.discard(thread)
+
+    def _raise_in(self, thread: int, kind: type[BaseException]) -> None:
+        self._raised.add(thread)
+        _raise_in(thread, kind)
 
     def _watch(self) -> None:
         with self._change:
@@ -126,12 +169,33 @@ class ThreadAlarm(Alarm):
                 for thread, armed in self._armed.items():
                     for one in [one for one in armed if one[0] <= now]:
                         armed.remove(one)
-                        _raise_in(thread, one[1])
+                        self._raise_in(thread, one[1])
                 moments = [moment for armed in self._armed.values() for moment, _ in armed]
                 self._change.wait(min(moments) - now if moments else None)
+
+
+def _main_thread() -> int:
+    main = threading.main_thread().ident
+    assert main is not None
+    return main
 
 
 def _raise_in(thread: int, kind: type[BaseException] | None) -> None:
     """``PyThreadState_SetAsyncExc``: between two bytecodes of that thread. None: take it back."""
     error = None if kind is None else ctypes.py_object(kind)
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), error)
+
+
+class _Nothing(BaseException):
+    pass
+
+
+def _calm(thread: int) -> None:
+    """The interpreter goes on looking for what was taken back, before every call and jump (for ever
+    where it is traced, in 3.11), until something arrives."""
+    try:
+        _raise_in(thread, _Nothing)
+        for _ in range(100):
+            pass
+    except _Nothing:
+        return

@@ -11,11 +11,18 @@ from umbel.brokers.base import Delivery
 from umbel.events.emitter import Emitter
 from umbel.events.types import WorkerReady, WorkerStopped, WorkerStopping
 from umbel.exceptions import DecodeError, InvalidTaskError
+from umbel.message.message import Message
 from umbel.message.protocol import decode_body
-from umbel.signals import task_failure, worker_ready, worker_shutdown, worker_shutting_down
+from umbel.signals import (
+    task_failure,
+    task_revoked,
+    worker_ready,
+    worker_shutdown,
+    worker_shutting_down,
+)
 from umbel.worker.options import WorkerOptions
 
-__all__ = ["Announcements", "tell_of_lost"]
+__all__ = ["Announcements", "tell_of_lost", "tell_of_terminated"]
 
 
 class Announcements:
@@ -51,10 +58,29 @@ def tell_of_lost(options: WorkerOptions, delivery: Delivery, error: BaseExceptio
     task = None if message is None else options.tasks.get(message.task)
     if message is None or task is None or not task_failure.receivers:
         return
+    request = _request(options, message)
+    with task.requested(request):
+        failed(task, request, error)
+
+
+def tell_of_terminated(options: WorkerOptions, delivery: Delivery, number: int) -> None:
+    """A task was ended together with its process, because somebody revoked it."""
+    message = delivery.message
+    task = None if message is None else options.tasks.get(message.task)
+    if message is None or task is None or not task_revoked.receivers:
+        return
+    task_revoked.send(
+        sender=task,
+        request=_request(options, message),
+        terminated=True,
+        signum=number,
+        expired=False,
+    )
+
+
+def _request(options: WorkerOptions, message: Message) -> Context:
     args: list[Any] = []
     kwargs: dict[str, Any] = {}
     with contextlib.suppress(DecodeError, InvalidTaskError):
         args, kwargs, _embed = decode_body(message, options.accept)
-    request = Context.from_message(message, args, kwargs, hostname=options.node)
-    with task.requested(request):
-        failed(task, request, error)
+    return Context.from_message(message, args, kwargs, hostname=options.node)

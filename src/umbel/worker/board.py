@@ -11,25 +11,34 @@ from __future__ import annotations
 import logging
 import mmap
 import struct
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from umbel.worker.job import Job
 
 __all__ = ["Board", "Place", "Slot"]
 
 logger = logging.getLogger("umbel.worker")
 
-# Of a place: consumer id, whether it takes messages, how it rests, whether it ever ran a job.
+# Of a place: consumer id, whether it takes messages, how it rests, whether it ever ran a job; how
+# many jobs it has run.
 _ID = struct.Struct("=H126s")
 _READY_AT = _ID.size
 _REST_AT = _READY_AT + 1
 _WORKED_AT = _REST_AT + 1
-_PLACE = 136
-# Of a slot: monotonic start and loan; monotonic moment of the hard limit and its seconds; task id.
-_RUN = struct.Struct("=dH238s")
+_RAN = struct.Struct("=Q")
+_RAN_AT = 136
+_PLACE = 144
+# Of a slot: monotonic start, loan and task id; monotonic moment of the hard limit and its seconds;
+# task id.
+_RUN = struct.Struct("=dH238sH98s")
 _LIMIT = struct.Struct("=dd")
 _COUNT = struct.Struct("=H")
 _ACKNOWLEDGED = struct.Struct("=H98s")
 _LIMIT_AT = _RUN.size
 _ACKNOWLEDGED_AT = _LIMIT_AT + _LIMIT.size
-_SLOT = 368
+_SLOT = 472
 
 _AWAKE, _ASLEEP, _WATCHING = range(3)
 _LONGEST_ID = 126
@@ -42,15 +51,18 @@ class Slot:
     def __init__(self, memory: mmap.mmap, base: int) -> None:
         self._memory = memory
         self._base = base
+        #: What runs here; known in the process itself.
+        self.job: Job | None = None
 
-    def begin(self, loan: str, started: float) -> None:
+    def begin(self, loan: str, task_id: str, started: float) -> None:
         """The job of this loan is about to run."""
-        text = loan.encode()
-        _RUN.pack_into(self._memory, self._base, started, len(text), text)
+        text, name = loan.encode(), task_id.encode()
+        _RUN.pack_into(self._memory, self._base, started, len(text), text, len(name), name)
 
     def end(self) -> None:
         """Nothing runs here."""
-        _RUN.pack_into(self._memory, self._base, 0.0, 0, b"")
+        self.job = None
+        _RUN.pack_into(self._memory, self._base, 0.0, 0, b"", 0, b"")
         _LIMIT.pack_into(self._memory, self._base + _LIMIT_AT, 0.0, 0.0)
 
     def acknowledge(self, task_id: str) -> None:
@@ -70,9 +82,13 @@ class Slot:
     @property
     def loan(self) -> str:
         """The loan of the running job, or empty."""
-        _started, length, text = _RUN.unpack_from(self._memory, self._base)
-        running: str = text[:length].decode()
-        return running
+        return self.running[0]
+
+    @property
+    def running(self) -> tuple[str, str]:
+        """The loan of the running job and its task id, as far as there was room for it; empty: none."""
+        _started, length, loan, named, name = _RUN.unpack_from(self._memory, self._base)
+        return loan[:length].decode(), name[:named].decode(errors="replace")
 
     @property
     def started(self) -> float:
@@ -138,6 +154,24 @@ class Place:
     def worked(self) -> bool:
         """Whether this process has begun a job."""
         return bool(self._memory[self._base + _WORKED_AT])
+
+    def loan_of(self, ids: Collection[str]) -> str:
+        """The loan of a running job of one of these tasks; empty: none."""
+        for slot in self.slots:
+            loan, task_id = slot.running
+            if loan and task_id in ids:
+                return loan
+        return ""
+
+    def count(self, ran: int) -> None:
+        """So many jobs have run in this process."""
+        _RAN.pack_into(self._memory, self._base + _RAN_AT, ran)
+
+    @property
+    def ran(self) -> int:
+        """How many jobs have run in this process."""
+        ran: int = _RAN.unpack_from(self._memory, self._base + _RAN_AT)[0]
+        return ran
 
     @property
     def running(self) -> frozenset[str]:

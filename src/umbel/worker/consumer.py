@@ -13,6 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from umbel.brokers.base import (
     Broker,
@@ -24,20 +25,20 @@ from umbel.brokers.base import (
     Verdict,
 )
 from umbel.events.emitter import Emitter
-from umbel.events.types import LoanLost
 from umbel.exceptions import OperationalError
-from umbel.message.tracebacks import one_line
 from umbel.waker import Waker, readable
 from umbel.worker.acknowledgement import Acknowledgement
 from umbel.worker.aftermath import Aftermath
 from umbel.worker.batch import AHEAD, BatchSize
 from umbel.worker.job import Job
-from umbel.worker.line import Line
+from umbel.worker.line import Line, Order
+from umbel.worker.orphan import OwnHeartbeat
 from umbel.worker.outage import Outage
 from umbel.worker.pools.base import Pool
 from umbel.worker.reception import Reception
 from umbel.worker.revoked import Revoked
 from umbel.worker.sleep import Sleep
+from umbel.worker.unwritable import written_alone
 from umbel.worker.wear import Wear
 
 __all__ = ["ConsumerLoop"]
@@ -69,6 +70,7 @@ class ConsumerLoop:
         line: Line,
         emitter: Emitter,
         revoked: Revoked,
+        obey: Callable[[Order], Any] | None = None,
         wear: Wear | None = None,
         watch: Callable[[], None] | None = None,
     ) -> None:
@@ -82,6 +84,8 @@ class ConsumerLoop:
         self.line = line
         self.emitter = emitter
         self.revoked = revoked
+        #: Carries out what the supervisor says, but for leaving.
+        self._carry_out = obey
         self.wear = wear
         #: Called before jobs run in this thread that others will wait for.
         self._watch = watch
@@ -93,6 +97,7 @@ class ConsumerLoop:
         self.sleep = Sleep(line, self.waker)
         urls = (broker.display_url, getattr(records, "display_url", ""))
         self.outage = Outage(*urls, line)
+        self._heartbeat = OwnHeartbeat(broker, self.outage)
         #: While what remains of early acknowledged jobs cannot be stored or sent.
         self._late_outage = Outage(*urls, line)
         #: Settlements not yet accepted by the broker.
@@ -109,8 +114,9 @@ class ConsumerLoop:
         #: There were parked messages at the last exchange.
         self._parked = False
         self._look_at = 0.0
-        self._beat_at = 0.0
         self._draining = False
+        #: To be taken from, as soon as nothing is held of the present ones.
+        self._other_queues: Sequence[str] | None = None
         self._thread = 0
 
     # The life of the loop ---------------------------------------------------------------------
@@ -140,6 +146,21 @@ class ConsumerLoop:
             wish.answered.wait()
         return wish.accepted
 
+    def take_from(self, queues: Sequence[str]) -> None:
+        """Take messages of these queues from now on; what is held comes to its end first."""
+        self._other_queues = tuple(queues)
+        self.waker.set()
+
+    def _change_queues(self) -> None:
+        """When nothing is held: loans belong to a consumer, and a consumer to its queues."""
+        self._give_back()
+        if self._submitted == self._finished and not self._ended:
+            self.queues, self._other_queues = self._other_queues or (), None
+            if self.queues:  # else this consumer just takes no more
+                self.close()
+                self._signed_in = False
+                self._open()
+
     def _open(self) -> bool:
         while not self._draining:
             try:
@@ -159,6 +180,8 @@ class ConsumerLoop:
         if not self._settle_aftermath():
             self._give_back()  # who knows how long that takes; and their own would only be added
         ended = self._take_ended()
+        if self._other_queues is not None:
+            self._change_queues()
         if self._parked:
             self._unpark(self._room(len(ended)))
         exchange = self._exchange(ended, self._room(len(ended)))
@@ -239,34 +262,23 @@ class ConsumerLoop:
             if not ended:
                 readable((self.line.fd,), LOOK_EVERY)
             # If it is one of these that cannot be written, it is found when each goes alone.
-            self._ended.extendleft(self._written_alone(one) for one in reversed(ended))
+            self._ended.extendleft(written_alone(self.consumer, one) for one in reversed(ended))
             return None
         self.outage.back()
         if exchange.revocations != self.revoked.version:
             self.revoked.note(exchange.revocations)
         self._finished += len(ended)
+        self.line.place.count(self._ran)
         refused = {settlement.delivery.loan for settlement in exchange.refused}
         for wish in wishes:
             self._urgent.remove(wish)
             wish.answer(accepted=wish.settlement.delivery.loan not in refused)
         for settlement in exchange.refused:
             if settlement.verdict is not Verdict.ACK or settlement.record is not None:
-                self._emit_lost(settlement)
+                self.reception.tell_lost(settlement)
         if self.consumer.id != self.consumer_id:
             self._start_anew()
         return exchange
-
-    def _written_alone(self, settlement: Settlement) -> Settlement:
-        """The settlement, or where it cannot be written, one that says so."""
-        try:
-            self.consumer.exchange([settlement], 0)
-        except OperationalError:
-            return settlement
-        except Exception as error:  # noqa: BLE001 - it is told as the reason
-            reason = f"{type(error).__name__}: {one_line(error)}"
-            return Settlement(delivery=settlement.delivery, verdict=Verdict.REJECT, reason=reason)
-        # It has ended; settling it again is refused and does no harm.
-        return Settlement(delivery=settlement.delivery, verdict=Verdict.ACK)
 
     def _receive(self, delivery: Delivery) -> None:
         self._submitted += 1
@@ -317,7 +329,7 @@ class ConsumerLoop:
 
     def _room(self, ending: int) -> int:
         """How many messages to ask for, when ``ending`` of those held are about to be settled."""
-        if self._draining or self.aftermath:
+        if self._draining or self.aftermath or self._other_queues is not None or not self.queues:
             return 0
         held = self._submitted - self._finished - ending
         # Behind a job that takes its time, nothing waits: another worker may be idle.
@@ -348,7 +360,7 @@ class ConsumerLoop:
             return
         quick = self._pending() or held > self.pool.slots
         timeout = SETTLE_WITHIN if quick else LOOK_EVERY
-        if held < self.pool.slots and not self._draining:
+        if held < self.pool.slots and self.queues and not self._draining:
             self.sleep.until(timeout, self._watch_broker)
         else:
             readable((self.waker.fd, self.line.fd), timeout)
@@ -365,23 +377,16 @@ class ConsumerLoop:
         return len(self._ended) + len(self.aftermath)
 
     def _obey(self) -> None:
-        self.line.read()
+        for order in self.line.read():
+            if self._carry_out is not None:
+                self.line.answer(order, self._carry_out(order))
         if self.line.draining or self._exhausted():
             self._draining = True
         if self.line.orphaned:
-            self._beat_for_oneself()
+            self._heartbeat.beat(self.consumer_id)
 
     def _exhausted(self) -> bool:
         return self.wear is not None and self.wear.worn(self._ran)
-
-    def _beat_for_oneself(self) -> None:
-        now = time.monotonic()
-        if now >= self._beat_at:
-            self._beat_at = now + LOOK_EVERY
-            try:
-                self.broker.beat([self.consumer_id])
-            except OperationalError as error:
-                self.outage.lost(error)
 
     def _drained(self) -> bool:
         return self._draining and self._submitted == self._finished and not self._ended
@@ -392,8 +397,3 @@ class ConsumerLoop:
         self.line.sign(self.consumer_id)
         for _job in self.pool.withdraw():
             self._finished += 1
-
-    def _emit_lost(self, settlement: Settlement) -> None:
-        message = settlement.delivery.message
-        if message is not None:
-            self.emitter.emit(LoanLost(id=message.id, name=message.task))

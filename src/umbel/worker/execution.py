@@ -108,7 +108,7 @@ class Pipeline:
     async def _await(self, job: Job) -> Outcome:
         try:
             with self._surroundings(job):
-                value = await limited(job.call(*job.args, **job.kwargs), job.limits)
+                value = await limited(job.call(*job.args, **job.kwargs), job.leash)
         except BaseException as error:  # noqa: BLE001 - SystemExit, CancelledError, … of a task
             return Outcome(states.FAILURE, error=error)
         return _refused(value) if type(value) in GENERATORS else Outcome(states.SUCCESS, value)
@@ -139,7 +139,7 @@ class Pipeline:
             with self._surroundings(job):
                 value = job.call(*job.args, **job.kwargs)
                 if type(value) is CoroutineType:
-                    value = self._runner.run(limited(value, job.limits))
+                    value = self._runner.run(limited(value, job.leash))
         except WorkerTerminate:
             raise
         except BaseException as error:  # noqa: BLE001 - SystemExit, CancelledError, … of a task

@@ -40,12 +40,26 @@ class GreenletAlarm(Alarm):
 
     def __init__(self) -> None:
         self._timeouts: dict[object, list[gevent.Timeout]] = {}
+        self._tokens: dict[object, object] = {}
+
+    def begin(self) -> object:
+        greenlet = gevent.getcurrent()
+        token = self._tokens[greenlet] = (greenlet, object())
+        return token
+
+    def interrupt(self, token: object, error: BaseException) -> None:
+        gevent.get_hub().loop.run_callback(self._throw, token, error)
+
+    def _throw(self, token: object, error: BaseException) -> None:
+        if isinstance(token, tuple) and self._tokens.get(token[0]) is token:
+            token[0].throw(error)
 
     def arm(self, seconds: float, error: BaseException) -> None:
         timeouts = self._timeouts.setdefault(gevent.getcurrent(), [])
         timeouts.append(gevent.Timeout.start_new(seconds, error))
 
     def disarm(self) -> None:
+        self._tokens.pop(gevent.getcurrent(), None)
         for timeout in self._timeouts.pop(gevent.getcurrent(), ()):
             timeout.close()
 

@@ -73,15 +73,16 @@ class Guardian(threading.Thread):
 
     def _look(self) -> None:
         line, busy = self._ward.line.fd, self._ward.busy()
-        # Between jobs the loop listens to the supervisor itself.
-        fds = (self._waker.fd, line) if busy else (self._waker.fd,)
         timeout = max(PATIENCE - busy, SHORTEST) if self._attentive else LOOK_EVERY
-        told = readable(fds, timeout)
+        told = readable((self._waker.fd, line), timeout)
         if self._waker.fd in told:
             self._waker.clear()
             return
         # Before looking: who calls ``watch`` meanwhile sets it again.
         self._attentive = False
         busy = self._ward.busy()
+        if line in told and not busy:  # between jobs the loop listens to the supervisor itself
+            readable((self._waker.fd,), SHORTEST)
+            return
         if self._ward.tend() if line in told or busy >= PATIENCE else busy:
             self._attentive = True

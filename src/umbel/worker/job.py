@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from umbel.brokers.base import Delivery
+from umbel.coroutines import Leash
 from umbel.message.message import Message
 from umbel.message.record import ResultRecord
 
@@ -23,8 +24,8 @@ class Outcome:
     __slots__ = (
         "delay",
         "error",
-        "next_message",
         "following",
+        "next_message",
         "reason",
         "record",
         "state",
@@ -40,9 +41,9 @@ class Outcome:
         self.traceback: str | None = None
         #: For RETRY: what is sent in the step that ends the loan.
         self.next_message: Message | None = None
-        #: What is to be remembered; None: nothing.
         #: Sent in the same step: callbacks and errbacks.
         self.following: tuple[Message, ...] = ()
+        #: What is to be remembered; None: nothing.
         self.record: ResultRecord | None = None
         #: For REJECTED and FAILURE: why, in one line.
         self.reason = ""
@@ -62,12 +63,13 @@ class Job:
         "delivery",
         "embed",
         "kwargs",
-        "limits",
+        "leash",
         "message",
         "runtime",
         "slot",
         "started_at",
         "task",
+        "token",
     )
 
     #: ``task.request`` while the task runs; set when the arguments have been loaded.
@@ -97,8 +99,9 @@ class Job:
         #: Monotonic clock, for durations.
         self.began = 0.0
         self.runtime = 0.0
-        #: For coroutines, which are not interrupted like functions: after so many seconds, what.
-        self.limits: list[tuple[float, BaseException]] = []
+        #: By which a coroutine is interrupted, and what stands for a function that may be.
+        self.leash: Leash | None = None
+        self.token: object = None
 
     def forgotten(self, *, failed: bool) -> bool:
         """Whether nothing is to be remembered of it: ``ignore_result`` of the call, else the task."""

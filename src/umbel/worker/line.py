@@ -59,8 +59,7 @@ class End:
 
     def __init__(self, end: socket.socket) -> None:
         end.setblocking(False)
-        self._end = end
-        self.fd = end.fileno()
+        self.fd = end.detach()
         self._read = b""
         #: The rest of a line that the other side did not take in time.
         self._unsaid = b""
@@ -83,7 +82,7 @@ class End:
         left, until = self._unsaid + line, time.monotonic() + PATIENCE
         while left:
             try:
-                left = left[self._end.send(left) :]
+                left = left[os.write(self.fd, left) :]
             except BlockingIOError:
                 if not self._writable(until - time.monotonic()):
                     # What has begun must be ended before anything else is said.
@@ -100,11 +99,14 @@ class End:
         return bool(poll.poll(max(0.0, seconds) * 1000))
 
     def close(self) -> None:
-        """Hang up."""
-        self._end.close()
+        """Hang up. Its number is forgotten first: soon it is that of another file."""
+        fd, self.fd = self.fd, -1
+        if fd >= 0:
+            os.close(fd)
 
     def __del__(self) -> None:
-        self.close()
+        if hasattr(self, "fd"):
+            self.close()
 
 
 class Line:

@@ -11,6 +11,7 @@ import msgspec
 
 from umbel.backends.base import ResultBackend
 from umbel.brokers.base import Binding, Broker
+from umbel.events.lamport import LamportClock
 from umbel.worker.middleware.base import Middleware
 from umbel.worker.rate_limits import RateLimits
 
@@ -67,8 +68,17 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     bindings: Sequence[Binding] = ()
     #: Those of the queues that are this node's own; they end with it.
     private_queues: Sequence[str] = ()
+    #: Monitors are told of tasks; where events go; seconds between heartbeats for monitors, 0: none.
+    send_events: bool = False
+    event_exchange: str = "celeryev"
+    event_heartbeat: float = 2.0
+    #: The logical clock of the node, which its processes share.
+    clock: LamportClock = msgspec.field(default_factory=LamportClock)
     #: Additional middlewares of integrations, made anew in each process.
     middlewares: Sequence[Callable[[], Middleware]] = ()
+    #: For the commands of remote control, which see it; None: there is no remote control.
+    app: Any = None
+    control_exchange: str = "celery"
     #: Called in each child right after the fork, and in a solo worker at the start.
     process_started: Sequence[Callable[[], None]] = ()
 

@@ -15,6 +15,7 @@ from umbel.worker.batch import BatchSize
 from umbel.worker.consumer import ConsumerLoop
 from umbel.worker.execution import Pipeline
 from umbel.worker.guardian import Guardian
+from umbel.worker.job import Job
 from umbel.worker.line import Line
 from umbel.worker.log_setup import name_log_lines
 from umbel.worker.middleware.acknowledgement import EarlyAcknowledgement
@@ -31,9 +32,11 @@ from umbel.worker.middleware.signals import signals
 from umbel.worker.middleware.time_limit import HardTimeLimit, TimeLimits
 from umbel.worker.middleware.tracking import Tracking
 from umbel.worker.options import WorkerOptions
+from umbel.worker.orders import Orders
 from umbel.worker.pools import kinds
 from umbel.worker.reception import Reception
 from umbel.worker.revoked import Revoked
+from umbel.worker.telling import sender_of
 from umbel.worker.wear import Wear
 
 __all__ = ["FROM_TERMINAL", "WorkerProcess", "behave_as_usual", "run_child"]
@@ -47,32 +50,39 @@ class WorkerProcess:
         self.emitter = emitter
         self.broker = options.open_broker()
         self.backend = options.open_backend()
-        self.kind = kind = kinds.find(options.pool)
+        self.kind = kind = kinds.find(options.pool, inside=options.inside)
         self.alarm = kind.alarm()
-        pipeline = Pipeline(self._middlewares(), options.node, options.accept, kind.runner())
+        self.runner = kind.runner()
+        #: What ended the loop, where it does not end the process.
+        self.failure: BaseException | None = None
+        pipeline = Pipeline(self._middlewares(), options.node, options.accept, self.runner)
         revoked = Revoked(self.broker, lambda: pipeline.ask_first(Revocation(revoked)))
         self.pool = kind.make(pipeline, line.place)
+        self.orders = Orders(self)
+        self.events = sender_of(self)
+        self.reception = Reception(
+            options.tasks, emitter, options.node, options.accept, options.rates
+        )
         self.loop = ConsumerLoop(
             broker=self.broker,
             records=self.backend,
             queues=options.queues,
             consumer_id=options.new_consumer_id(),
-            reception=Reception(
-                options.tasks, emitter, options.node, options.accept, options.rates
-            ),
+            reception=self.reception,
             pool=self.pool,
             # Where nothing is settled while a job runs, nothing is taken ahead.
-            batch=BatchSize(self.pool.slots, 1 if kind.alone else options.prefetch),
+            batch=BatchSize(self.pool.slots, 1 if kind.settles_late else options.prefetch),
             line=line,
             emitter=emitter,
             revoked=revoked,
+            obey=self.orders.carry_out,
             wear=self._wear(),
             watch=self._watch if kind.guarded else None,
         )
         self.guardian = Guardian(self.loop) if kind.guarded else None
 
     def run(self) -> None:
-        """Work until told to leave. Belongs to the main thread."""
+        """Work until told to leave. Belongs to the main thread (but see ``inside``)."""
         self.alarm.install()
         if self.guardian is not None:
             self.guardian.start()
@@ -81,6 +91,8 @@ class WorkerProcess:
             consumer.start()
             self.pool.run()
             consumer.join()
+            if self.failure is not None:
+                raise self.failure
         else:
             self.loop.run()
         if self.guardian is not None:
@@ -90,10 +102,20 @@ class WorkerProcess:
     def _consume(self) -> None:
         try:
             self.loop.run()
-        except BaseException:  # noqa: BLE001 - the end of the process, whatever it was
+        except BaseException as error:  # noqa: BLE001 - the end of the process, whatever it was
+            if self.options.inside:
+                self.failure = error
+                self.pool.stop()
+                return
             # Without its loop the process is of no use: let the supervisor make another.
             sys.excepthook(*sys.exc_info())
             os._exit(70)
+
+    def interrupt(self, job: Job, error: BaseException) -> None:
+        """Raise this in the job, if it runs; where it runs in this process beside others."""
+        if job.leash is not None:
+            job.leash.interrupt(error)
+        self.alarm.interrupt(job.token, error)
 
     def abandon(self) -> None:
         """Give everything back, also what was being worked on, and leave."""
@@ -102,6 +124,9 @@ class WorkerProcess:
 
     def close(self) -> None:
         """Close the connections of this process."""
+        self.events.stop()
+        self.alarm.close()
+        self.runner.close()
         self.broker.close()
         if self.backend is not None:
             self.backend.close()
@@ -149,7 +174,7 @@ class WorkerProcess:
             self.alarm,
             options.soft_time_limit,
             options.time_limit,
-            keeps_hard=self.kind.slots,
+            inside=self.kind.slots or self.kind.alone,
         )
         chain += [RetryOutcome(), limits]
         return chain

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from umbel.brokers.base import Delivery, Settlement, Verdict
 from umbel.events.emitter import Emitter
-from umbel.events.types import MessageUndecodable, TaskParked, TaskReceived
+from umbel.events.types import LoanLost, MessageUndecodable, TaskParked, TaskReceived
 from umbel.exceptions import DecodeError, NotRegistered
 from umbel.message.message import Message
 from umbel.message.protocol import parse_moment
@@ -42,6 +42,8 @@ class Reception:
         self._any_rate: Sequence[float] | memoryview[float] = (
             (0,) if rates is None else rates.active
         )
+        #: How many messages of each task became jobs.
+        self.taken: dict[str, int] = {}
         self._calls: dict[str, tuple[Task[..., Any], Any]] = {}
 
     def look_at(self, delivery: Delivery) -> Job | Settlement:
@@ -67,10 +69,18 @@ class Reception:
         if known is None:
             task = self.tasks[name]
             known = self._calls[name] = (task, task.callable())
+            self.taken.setdefault(name, 0)
+        self.taken[name] += 1
         if task_received.receivers:
             request = ReceivedRequest(message, known[0], self.hostname, self.accept)
             task_received.send(self, request=request)
         return Job(delivery, message, *known)
+
+    def tell_lost(self, settlement: Settlement) -> None:
+        """This loan had been taken back before it was settled."""
+        message = settlement.delivery.message
+        if message is not None:
+            self.emitter.emit(LoanLost(id=message.id, name=message.task))
 
     def _delay(self, message: Message) -> float:
         """How long it has to wait for its rate limit; 0: it may start, or is not to start at all."""

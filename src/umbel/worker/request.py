@@ -9,20 +9,25 @@ from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from umbel.exceptions import DecodeError, InvalidTaskError
 from umbel.message.message import Message
 from umbel.message.protocol import decode_body, parse_moment
+from umbel.message.representation import represent
 
 if TYPE_CHECKING:
     from umbel.app.task import Task
 
 __all__ = ["ReceivedRequest"]
 
+#: Bytes of arguments above which only their text is shown.
+_LARGE = 100_000
+
 
 class ReceivedRequest:
     """One message whose task is known here. Headers of the message are attributes, too."""
 
     def __init__(
-        self, message: Message, task: Task[..., Any], hostname: str, accept: Collection[str]
+        self, message: Message, task: Task[..., Any] | None, hostname: str, accept: Collection[str]
     ) -> None:
         self.message = message
         self.task = task
@@ -43,6 +48,10 @@ class ReceivedRequest:
             "redelivered": bool(message.headers.get("redelivered") or message.deliveries),
         }
         self._accept = accept
+        #: Of a job that runs: when it began, in which process, and whether its loan has ended.
+        self.time_start: float | None = None
+        self.worker_pid: int | None = None
+        self.acknowledged = False
 
     def __getattr__(self, name: str) -> Any:
         headers = self.__dict__.get("request_dict", {})
@@ -70,21 +79,41 @@ class ReceivedRequest:
         """After this it does not run."""
         return _moment(self.request_dict.get("expires"))
 
-    def info(self, safe: bool = False) -> dict[str, Any]:  # noqa: ARG002 - Celery's signature
-        """What monitors show of it."""
+    def info(self, safe: bool = False) -> dict[str, Any]:
+        """What monitors show of it. Arguments as text when ``safe``, or where the sender masked
+        something."""
         headers = self.request_dict
-        return {
+        args, kwargs = headers.get("argsrepr"), headers.get("kwargsrepr")
+        if not safe:
+            args, kwargs = self._shown(args, kwargs)
+        info = {
             "id": self.id,
             "name": self.name,
-            "args": headers.get("argsrepr"),
-            "kwargs": headers.get("kwargsrepr"),
+            "args": args,
+            "kwargs": kwargs,
             "type": self.name,
             "hostname": self.hostname,
-            "time_start": None,
-            "acknowledged": False,
+            "time_start": self.time_start,
+            "acknowledged": self.acknowledged,
             "delivery_info": self.delivery_info,
-            "worker_pid": None,
+            "worker_pid": self.worker_pid,
         }
+        if headers.get("stamps"):
+            info["stamps"] = headers["stamps"]
+        return info
+
+    def _shown(self, argsrepr: Any, kwargsrepr: Any) -> tuple[Any, Any]:
+        """The arguments, unless their text hides something of them, or they are large."""
+        if len(self.body) > _LARGE:
+            return argsrepr, kwargsrepr
+        try:
+            args, kwargs, _embed = decode_body(self.message, self._accept)
+        except (DecodeError, InvalidTaskError):
+            return argsrepr, kwargsrepr
+        texts = ((represent(list(args)), represent(tuple(args)), None), (represent(kwargs), None))
+        if argsrepr not in texts[0] or kwargsrepr not in texts[1]:
+            return argsrepr, kwargsrepr
+        return args, kwargs
 
     def __repr__(self) -> str:
         return f"<ReceivedRequest: {self.name}[{self.id}]>"

@@ -19,8 +19,12 @@ from umbel.brokers.base import Broker, Delivery, RecordStore, Settlement, Verdic
 from umbel.exceptions import TimeLimitExceeded, WorkerLostError
 from umbel.message.failure import describe
 from umbel.message.record import ResultRecord
+from umbel.result.revoking import revoked_record
 
-__all__ = ["Cause", "Death", "Rescuer"]
+__all__ = ["TERMINATED", "Cause", "Death", "Rescuer"]
+
+#: The reason in the settlement and in the record of a task that was ended while it ran.
+TERMINATED = "terminated"
 
 #: Loans settled in one round trip.
 _CHUNK = 200
@@ -33,6 +37,8 @@ class Cause(Enum):
     CRASHED = "crashed"
     #: The supervisor ended it because its job was past the hard time limit.
     TIME_LIMIT = "time limit"
+    #: The supervisor ended it because its job was revoked while it ran.
+    TERMINATED = "terminated"
     #: The supervisor ended it because the worker stops; nothing counts.
     STOPPED = "stopped"
     #: Nobody has heard of it for the heartbeat limit; nobody knows what it was running.
@@ -46,7 +52,7 @@ class Death(msgspec.Struct, frozen=True, kw_only=True):
     cause: Cause
     #: Loans whose jobs were running.
     begun: frozenset[str] = frozenset()
-    #: For TIME_LIMIT: the loan whose job was past its limit, and the limit in seconds.
+    #: For TIME_LIMIT and TERMINATED: the loan of the job in question; and the limit in seconds.
     overdue: str = ""
     limit: float = 0.0
     #: The tasks whose loans had ended before they began (``acks_late=False``), and whose results
@@ -108,6 +114,8 @@ class Rescuer:
         error: Exception = WorkerLostError(f"the worker process died ({death.detail})")
         if death.cause is Cause.TIME_LIMIT:
             error = TimeLimitExceeded(death.limit)
+        elif death.cause is Cause.TERMINATED:
+            return revoked_record(task_id, self.ttl, TERMINATED)
         return failure_record(task_id, error, self.ttl)
 
     def decide(self, delivery: Delivery, death: Death) -> Settlement:
@@ -117,6 +125,8 @@ class Rescuer:
             return Settlement(delivery=delivery, verdict=Verdict.RELEASE)
         if death.cause is Cause.TIME_LIMIT and delivery.loan == death.overdue:
             return self._failed(delivery, TimeLimitExceeded(death.limit))
+        if death.cause is Cause.TERMINATED and delivery.loan == death.overdue:
+            return self._terminated(delivery)
         if death.cause is Cause.SILENT or (
             death.cause is Cause.CRASHED and delivery.loan in death.begun
         ):
@@ -130,6 +140,14 @@ class Rescuer:
         return self._failed(
             delivery, WorkerLostError(f"the worker process died {count} times ({detail})")
         )
+
+    def _terminated(self, delivery: Delivery) -> Settlement:
+        """Over and done with, but not among the dead letters: somebody wanted it so."""
+        message = delivery.message
+        record = None
+        if message is not None and self.records and not message.headers.get("ignore_result"):
+            record = revoked_record(message.id, self.ttl, TERMINATED)
+        return Settlement(delivery=delivery, verdict=Verdict.ACK, reason=TERMINATED, record=record)
 
     def _failed(self, delivery: Delivery, error: BaseException) -> Settlement:
         self._errors[delivery.loan] = error

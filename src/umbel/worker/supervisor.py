@@ -19,7 +19,7 @@ import socket
 import sys
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import msgspec
 
@@ -95,6 +95,8 @@ class Supervisor:
         self._soft: bool | None = None
         self._kill_at = float("inf")
         self._killed = False
+        #: The ids of tasks that are not to go on.
+        self._unwanted: deque[Collection[str]] = deque()
 
     def run(self) -> int:
         self.signals.listen()
@@ -110,6 +112,7 @@ class Supervisor:
             self._rest()
             self._reap()
             self._end_overdue()
+            self._end_unwanted()
             self._obey_signals()
             self._restart()
             self._resize()
@@ -117,6 +120,14 @@ class Supervisor:
         self._wait_for_burials()
         self.emitter.emit(WorkerStopped(node=self.options.node))
         return 0
+
+    def terminate(self, ids: Collection[str]) -> list[str]:
+        """End these tasks, with their processes. Those that run; from any thread."""
+        self._unwanted.append(ids)
+        self._waker.set()
+        places = [child.place for child in list(self.children.values())]
+        running = {slot.running[1] for place in places for slot in place.slots}
+        return [task_id for task_id in ids if task_id in running]
 
     @property
     def stopping(self) -> bool:
@@ -278,7 +289,7 @@ class Supervisor:
                     detail=detail,
                 )
             )
-        expected = clean or child.cause is Cause.STOPPED
+        expected = clean or child.cause in (Cause.STOPPED, Cause.TERMINATED)
         if child.cause is Cause.TIME_LIMIT:
             detail = f"its task was past the hard time limit of {child.limit:g} s"
         self.emitter.emit(ChildExited(pid=child.pid, detail=detail, expected=expected))
@@ -304,6 +315,15 @@ class Supervisor:
                 loan, seconds = child.place.overdue(now)
                 if loan:
                     child.cause, child.overdue, child.limit = Cause.TIME_LIMIT, loan, seconds
+                    os.kill(child.pid, signal.SIGKILL)
+
+    def _end_unwanted(self) -> None:
+        while self._unwanted:
+            ids = self._unwanted.popleft()
+            for child in self.children.values():
+                loan = child.place.loan_of(ids) if child.cause is Cause.CRASHED else ""
+                if loan:
+                    child.cause, child.overdue = Cause.TERMINATED, loan
                     os.kill(child.pid, signal.SIGKILL)
 
     # Resting ----------------------------------------------------------------------------------------

@@ -13,24 +13,33 @@ from types import FrameType
 from umbel import states
 from umbel.brokers.base import Delivery, Settlement, Verdict
 from umbel.events.emitter import Emitter
-from umbel.events.types import MessageRescued, WorkerReady, WorkerStopped, WorkerStopping
+from umbel.events.types import (
+    MessageRescued,
+    TaskRevoked,
+    WorkerReady,
+    WorkerStopped,
+    WorkerStopping,
+)
 from umbel.exceptions import ImproperlyConfigured, OperationalError, WorkerTerminate
 from umbel.message.record import ResultRecord
 from umbel.signals import worker_init
-from umbel.worker.announcements import Announcements, tell_of_lost
+from umbel.worker.announcements import Announcements, tell_of_lost, tell_of_terminated
 from umbel.worker.board import Board
+from umbel.worker.commands.state import NodeState
 from umbel.worker.line import Line
 from umbel.worker.options import WorkerOptions
 from umbel.worker.pools import kinds
 from umbel.worker.private import empty_queues
 from umbel.worker.process import FROM_TERMINAL, WorkerProcess, behave_as_usual
-from umbel.worker.rescue import Rescuer
+from umbel.worker.rescue import TERMINATED, Rescuer
 from umbel.worker.services.autoscaler import Autoscaler
 from umbel.worker.services.health import Health
+from umbel.worker.services.remote import RemoteControl
 from umbel.worker.services.steward import Steward
 from umbel.worker.shutdown import quit_after, term_is_quit
 from umbel.worker.stacks import answer_with_stacks
 from umbel.worker.supervisor import Supervisor
+from umbel.worker.telling import Telling
 
 __all__ = ["Worker"]
 
@@ -47,7 +56,7 @@ class Worker:
     def __init__(self, options: WorkerOptions, emitter: Emitter) -> None:
         self.options = options = options.with_rates()
         self.emitter = emitter
-        kind = kinds.find(options.pool)
+        kind = kinds.find(options.pool, inside=options.inside)
         self.solo = kind.alone
         self._warn_of_limits(kind)
         self.board = self._make_board(kind)
@@ -80,6 +89,12 @@ class Worker:
         self.autoscaler = self._make_autoscaler()
         address = options.health_address
         self.health = Health(address, self.ready) if address else None
+        #: By which signal somebody ended a task while it ran, as far as we were asked.
+        self.ended_by: dict[str, int] = {}
+        self.telling = Telling(self)
+        self.remote = self._remote_control() if options.app is not None else None
+        #: Of a worker without children: the line to itself, while it runs.
+        self.line: Line | None = None
         self._stops = 0
         #: How many of these signals mean that work is to be given back.
         self._quits = 0
@@ -98,13 +113,20 @@ class Worker:
             return 1
         if self.health is not None:
             self.health.start()
-        answer_with_stacks()
+        if not self.options.inside:
+            answer_with_stacks()
         self.steward.start()
         if self.autoscaler is not None:
             self.autoscaler.start()
+        if self.remote is not None:
+            self.remote.start()
         try:
             return self._run_solo() if self.solo else self.supervisor.run()
         finally:
+            if self.remote is not None:
+                self.remote.stop()
+                self.remote.join(_RETRY_FIRST)
+            self.telling.stop()
             if self.health is not None:
                 self.health.stop()
             if self.autoscaler is not None:
@@ -121,7 +143,8 @@ class Worker:
         """Whether the broker answers and a process takes messages."""
         stopping = self._stops > 0 or self.supervisor.stopping
         ready = any(place.ready for place in self.board.places)
-        return self.steward.connected and ready and not stopping
+        heard = self.remote is None or self.remote.begun
+        return self.steward.connected and ready and heard and not stopping
 
     def wait_for_broker(self) -> bool:
         """Until the broker serves us; False when it never will, or is not to be waited for."""
@@ -207,13 +230,15 @@ class Worker:
         return [place.consumer_id for place in self.board.places]
 
     def _run_solo(self) -> int:
-        line = Line(self.board.places[0])
+        line = self.line = Line(self.board.places[0])
         process: WorkerProcess | None = None
         try:
-            self._listen(line)
+            if not self.options.inside:
+                self._listen(line)
             for started in self.options.process_started:
                 started()
             process = WorkerProcess(self.options, line, self.emitter)
+            self.supervisor.lines.own = process.orders.carry_out
             self.emitter.emit(WorkerReady(node=self.options.node))
             process.run()
             self._leaving = True
@@ -262,9 +287,22 @@ class Worker:
             what,
         )
 
+    def _remote_control(self) -> RemoteControl:
+        return RemoteControl(
+            NodeState(self), self.broker.bus, self.steward.quiet, self.options.control_exchange
+        )
+
     def _report_rescue(self, delivery: Delivery, settlement: Settlement) -> None:
         message = delivery.message
-        if message is not None:
+        if message is None:
+            return
+        if settlement.reason == TERMINATED:
+            number = self.ended_by.pop(message.id, signal.SIGKILL)
+            self.emitter.emit(
+                TaskRevoked(id=message.id, name=message.task, terminated=True, signal=number)
+            )
+            tell_of_terminated(self.options, delivery, number)
+        else:
             self.emitter.emit(
                 MessageRescued(
                     id=message.id,

@@ -11,7 +11,7 @@ def test_a_parent_reads_what_its_child_runs_after_the_child_is_gone():
     pid = os.fork()
     if pid == 0:
         board.places[1].sign("node/1/abc")
-        board.places[1].slots[0].begin("node/1/abc/7:0", time.monotonic())
+        board.places[1].slots[0].begin("node/1/abc/7:0", "id-7", time.monotonic())
         os._exit(0)
     os.waitpid(pid, 0)
 
@@ -23,7 +23,7 @@ def test_a_parent_reads_what_its_child_runs_after_the_child_is_gone():
 
 def test_an_ended_job_leaves_no_loan_behind():
     [slot] = Board(1).places[0].slots
-    slot.begin("loan", 5.0)
+    slot.begin("loan", "id", 5.0)
     slot.end()
 
     assert slot.loan == ""
@@ -34,7 +34,7 @@ def test_the_longest_names_fit():
     place = Board(1).places[0]
     [slot] = place.slots
     place.sign("n" * 126)
-    slot.begin("l" * 238, 1.0)
+    slot.begin("l" * 238, "i" * 98, 1.0)
 
     assert place.consumer_id == "n" * 126
     assert slot.loan == "l" * 238
@@ -44,7 +44,7 @@ def test_a_new_process_finds_its_place_empty():
     place = Board(1).places[0]
     [slot] = place.slots
     place.sign("old")
-    slot.begin("loan", 1.0)
+    slot.begin("loan", "id", 1.0)
     slot.limit(9.0, 2.0)
     place.announce(ready=True)
     place.clear()
@@ -87,10 +87,10 @@ def test_a_place_that_was_cleared_watches_no_more():
 
 def test_a_place_tells_what_all_its_slots_run():
     first, second = Board(2, slots_each=3).places
-    first.slots[0].begin("loan a", 1.0)
-    first.slots[2].begin("loan c", 2.0)
+    first.slots[0].begin("loan a", "id a", 1.0)
+    first.slots[2].begin("loan c", "id c", 2.0)
     first.slots[2].limit(9.0, 7.0)
-    second.slots[1].begin("loan x", 3.0)
+    second.slots[1].begin("loan x", "id x", 3.0)
     second.slots[1].acknowledge("x")
 
     assert first.running == {"loan a", "loan c"}

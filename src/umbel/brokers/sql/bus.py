@@ -36,6 +36,8 @@ _PAUSE_FIRST, _PAUSE_LAST = 0.001, 0.05
 class SqlBus(Bus):
     """Publishes on the connections of the driver."""
 
+    keeps = True
+
     def __init__(self, driver: SqlDriver, timeout: float) -> None:
         self._driver = driver
         self._timeout = timeout

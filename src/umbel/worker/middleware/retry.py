@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from umbel import states
 from umbel.app.retrying import retry_automatically
-from umbel.exceptions import EncodeError, Ignore, Reject, Retry
+from umbel.exceptions import EncodeError, Ignore, Reject, Retry, TaskRevokedError, TaskTerminated
 from umbel.message.protocol import encode
 from umbel.message.representation import represent
 from umbel.message.tracebacks import format_traceback, one_line
@@ -42,6 +42,8 @@ class RetryOutcome(Middleware):
         error = outcome.error
         if outcome.state != states.FAILURE or error is None or outcome.reason:
             return outcome
+        if isinstance(error, TaskTerminated):
+            return Outcome(states.REVOKED, error=TaskRevokedError("terminated"))
         if isinstance(error, Ignore):
             return Outcome(states.IGNORED, error=error)
         if isinstance(error, Reject):

@@ -79,9 +79,13 @@ def _turn_away(job: Job, outcome: Outcome) -> None:
     """It was not let in."""
     error = outcome.error
     if outcome.state == states.REVOKED:
-        expired = str(error) == "expired"
+        expired, terminated = str(error) == "expired", str(error) == "terminated"
         task_revoked.send(
-            sender=job.task, request=job.context, terminated=False, signum=None, expired=expired
+            sender=job.task,
+            request=job.context,
+            terminated=terminated,
+            signum=None,
+            expired=expired,
         )
     elif isinstance(error, (DecodeError, InvalidTaskError)):
         task_rejected.send(sender=job.task, message=job.message, exc=error)

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
 
+from umbel.coroutines import Leash
 from umbel.exceptions import SoftTimeLimitExceeded, TimeLimitExceeded
 from umbel.worker.alarm import Alarm
 from umbel.worker.job import Job
@@ -40,21 +41,22 @@ class HardTimeLimit(Middleware):
 
 class TimeLimits(Middleware):
     """Innermost: only the function itself is interrupted. ``soft`` and ``hard`` are seconds for
-    tasks that say nothing themselves; ``keeps_hard``: nobody else keeps the hard limits."""
+    tasks that say nothing themselves; ``inside``: jobs can be ended from within only, so that hard
+    limits and the wish to terminate a job are raised in it, too."""
 
     def __init__(
-        self, alarm: Alarm, soft: float | None, hard: float | None, *, keeps_hard: bool
+        self, alarm: Alarm, soft: float | None, hard: float | None, *, inside: bool
     ) -> None:
         self.alarm = alarm
         self.soft = soft
         self.hard = hard
-        self.keeps_hard = keeps_hard
+        self.inside = inside
 
     def around(self, job: Job) -> AbstractContextManager[None] | None:
         _hard, soft = job.message.headers.get("timelimit") or (None, None)
         soft = soft or job.task.soft_time_limit or self.soft
-        hard = hard_limit(job, self.hard) if self.keeps_hard else None
-        if not (soft or hard):
+        hard = hard_limit(job, self.hard) if self.inside else None
+        if not (soft or hard or self.inside):
             return None
         limits: list[tuple[float, BaseException]] = []
         if soft:
@@ -62,9 +64,9 @@ class TimeLimits(Middleware):
         if hard:
             limits.append((hard, TimeLimitExceeded(hard)))
         if job.task.is_coroutine:
-            job.limits = limits
+            job.leash = Leash(limits)
             return None
-        return _Limited(self.alarm, limits)
+        return _Limited(self.alarm, limits, job)
 
 
 def hard_limit(job: Job, otherwise: float | None) -> float | None:
@@ -74,11 +76,13 @@ def hard_limit(job: Job, otherwise: float | None) -> float | None:
 
 
 class _Limited(AbstractContextManager[None]):
-    def __init__(self, alarm: Alarm, limits: Limits) -> None:
+    def __init__(self, alarm: Alarm, limits: Limits, job: Job) -> None:
         self.alarm = alarm
         self.limits = limits
+        self.job = job
 
     def __enter__(self) -> None:
+        self.job.token = self.alarm.begin()
         for seconds, error in self.limits:
             self.alarm.arm(seconds, error)
 

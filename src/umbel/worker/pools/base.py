@@ -58,7 +58,16 @@ class Pool(ABC):
     def _take(self, job: Job, slot: Slot) -> None:
         job.slot = slot
         self.place.work()
-        slot.begin(job.delivery.loan, time.monotonic())
+        slot.job = job
+        slot.begin(job.delivery.loan, job.message.id, time.monotonic())
+
+    def running(self) -> list[Job]:
+        """The jobs that run now. In any thread."""
+        return [job for slot in self.place.slots if (job := slot.job) is not None]
+
+    @abstractmethod
+    def queued(self) -> list[Job]:
+        """The submitted jobs that have not begun, in the order in which they will. In any thread."""
 
     def run(self) -> None:  # noqa: B027 - most need none
         """Pools that need the process's main thread live in it here, until stopped."""

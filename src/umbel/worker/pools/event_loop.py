@@ -59,6 +59,9 @@ class EventLoopPool(Pool):
         self._waiting.append(job)
         self._begin()
 
+    def queued(self) -> list[Job]:
+        return list(self._waiting.copy())
+
     def withdraw(self) -> list[Job]:
         with self._lock:
             jobs = list(self._waiting)

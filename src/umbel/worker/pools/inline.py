@@ -57,6 +57,9 @@ class InlinePool(Pool):
         self._done(job, settlement)
         return True
 
+    def queued(self) -> list[Job]:
+        return list(self._waiting.copy())
+
     def withdraw(self) -> list[Job]:
         jobs: list[Job] = []
         while self._waiting:

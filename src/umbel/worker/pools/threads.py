@@ -29,6 +29,8 @@ class ThreadsPool(Pool):
         self.place = place
         self.slots = len(place.slots)
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
+        #: The same, where one can look.
+        self._queued: dict[Job, None] = {}
         #: When the running jobs began, the earliest first.
         self._began: dict[Slot, float] = {}
         self._threads: list[threading.Thread] = []
@@ -43,7 +45,11 @@ class ThreadsPool(Pool):
             self._threads.append(thread)
 
     def submit(self, job: Job) -> None:
+        self._queued[job] = None
         self._jobs.put(job)
+
+    def queued(self) -> list[Job]:
+        return list(self._queued.copy())
 
     def withdraw(self) -> list[Job]:
         jobs: list[Job] = []
@@ -55,6 +61,7 @@ class ThreadsPool(Pool):
             if job is None:  # the end of a thread
                 self._jobs.put(None)
                 return jobs
+            self._queued.pop(job, None)
             jobs.append(job)
 
     def longest(self) -> float:
@@ -75,6 +82,7 @@ class ThreadsPool(Pool):
 
     def _live(self, slot: Slot) -> None:
         while (job := self._jobs.get()) is not None:
+            self._queued.pop(job, None)
             self._began[slot] = time.monotonic()
             settlement = self.work_on(job, slot)
             del self._began[slot]

@@ -1,0 +1,5 @@
+"""The commands of remote control, by topic. Importing this makes them known."""
+
+from umbel.worker.commands import events, limits, looking, steering
+
+__all__ = ["events", "limits", "looking", "steering"]

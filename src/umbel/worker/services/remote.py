@@ -1,0 +1,153 @@
+"""Remote control: hears what is told to the nodes, does it, and replies, in Celery's form.
+
+One thread in the supervisor (or beside a solo worker). A request is a JSON object: ``method``,
+``arguments``, for whom (``destination``: names, or ``pattern`` with ``matcher``), and where the reply
+goes (``reply_to``, ``ticket``). Whatever it is, it never ends the worker.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import inspect
+import logging
+import re
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from umbel.brokers.bus import Bus, Listener, Notice
+from umbel.exceptions import OperationalError
+from umbel.message.tracebacks import one_line
+from umbel.service import Service
+from umbel.spelling import nearest
+from umbel.waker import Waker
+from umbel.worker.commands.registry import COMMANDS
+from umbel.worker.commands.state import NodeState
+
+__all__ = ["RemoteControl"]
+
+logger = logging.getLogger("umbel.worker")
+
+#: Seconds between attempts to listen while the broker does not answer.
+_TRY_AGAIN = 1.0
+#: Seconds between looks at whether it is to stop; it is woken as well.
+_LOOK_EVERY = 60.0
+#: Where replies go that name no exchange.
+_REPLIES = "reply.celery.pidbox"
+
+
+class RemoteControl(Service):
+    """``quiet`` is held while the broker is being talked to (do not fork then)."""
+
+    name = "remote-control"
+
+    def __init__(
+        self, state: NodeState, bus: Bus, quiet: threading.Lock, exchange: str = "celery"
+    ) -> None:
+        super().__init__()
+        self.state = state
+        self.bus = bus
+        self.quiet = quiet
+        self.topic = f"{exchange}.pidbox"
+        self._waker = Waker()
+        self._listener: Listener | None = None
+        #: Whether it has begun to listen, or found that it cannot for now.
+        self.begun = False
+
+    def stop(self) -> None:
+        super().stop()
+        self._waker.set()
+
+    def run(self) -> None:
+        while not self.stopping:
+            try:
+                for notice in self._wait():
+                    self.deal_with(notice)
+            except OperationalError as error:
+                logger.debug("%s", error)
+                self.begun = True
+                self._stopping.wait(_TRY_AGAIN)
+        if self._listener is not None:
+            with self.quiet:
+                self._listener.close()
+
+    def _wait(self) -> list[Notice]:
+        if self._listener is None:
+            with self.quiet:
+                self._listener = self.bus.listen([self.topic])
+            self.begun = True
+        self._listener.wait(_LOOK_EVERY, (self._waker.fd,))
+        with self.quiet:
+            return self._listener.take()
+
+    def deal_with(self, notice: Notice) -> None:
+        """Obey, if it is meant for this node, and reply, if that is wanted."""
+        request = notice.payload
+        try:
+            if not isinstance(request, Mapping) or not self.is_for_us(request):
+                return
+            reply = self.answer(request)
+            self._reply(request, notice, reply)
+        except OperationalError as error:
+            logger.warning("A reply of remote control could not be sent: %s", error)
+        except Exception:
+            logger.exception("A request of remote control could not be dealt with")
+
+    def is_for_us(self, request: Mapping[str, Any]) -> bool:
+        """Whether its destination or pattern covers this node; without any, all are meant."""
+        node = self.state.hostname
+        destination, pattern = request.get("destination"), request.get("pattern")
+        if destination is not None:
+            names = [destination] if isinstance(destination, str) else destination
+            return isinstance(names, list) and node in names
+        if isinstance(pattern, str):
+            return _matches(pattern, request.get("matcher"), node)
+        return pattern is None
+
+    def answer(self, request: Mapping[str, Any]) -> Any:
+        """Do what it asks for; the reply."""
+        method, arguments = request.get("method"), request.get("arguments") or {}
+        command = COMMANDS.get(method) if isinstance(method, str) else None
+        if command is None:
+            name = str(method)[:100]
+            return {"error": f"there is no command {name!r}{nearest(name, COMMANDS)}"}
+        if not isinstance(arguments, Mapping):
+            return {"error": f"the arguments of {command.name} have to be named"}
+        given = {str(name): value for name, value in arguments.items()}
+        try:
+            inspect.signature(command.run).bind(self.state, **given)
+        except TypeError as error:
+            return {"error": f"{command.name}: {error}"}
+        try:
+            return command.run(self.state, **given)
+        except Exception as error:
+            logger.exception("The command %s failed", command.name)
+            return {"error": f"{type(error).__name__}: {one_line(error)}"}
+
+    def _reply(self, request: Mapping[str, Any], notice: Notice, reply: Any) -> None:
+        reply_to = request.get("reply_to")
+        if not isinstance(reply_to, Mapping):
+            return
+        exchange, mailbox = reply_to.get("exchange"), reply_to.get("routing_key")
+        if not (isinstance(mailbox, str) and mailbox and isinstance(exchange, str | None)):
+            return
+        headers = {"ticket": request.get("ticket"), "clock": self._tick(notice)}
+        name = f"{exchange or _REPLIES}/{mailbox}"
+        with self.quiet:
+            self.bus.send_to(name, {self.state.hostname: reply}, headers)
+
+    def _tick(self, notice: Notice) -> int:
+        clock = self.state.app.clock
+        seen = notice.headers.get("clock")
+        if isinstance(seen, int) and not isinstance(seen, bool):
+            return int(clock.adjust(seen))
+        return int(clock.forward())
+
+
+def _matches(pattern: str, matcher: Any, node: str) -> bool:
+    if matcher not in ("pcre", "regex", "re"):
+        return fnmatch.fnmatchcase(node, pattern)
+    try:
+        return re.match(pattern, node) is not None
+    except re.error:
+        return False
