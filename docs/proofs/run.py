@@ -17,10 +17,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # for tests.integr
 import answers
 import lost_work
 import outages
+import workers
 
 DEMONSTRATIONS = {
     name.removeprefix("pain_"): getattr(module, name)
-    for module in (lost_work, outages, answers)
+    for module in (lost_work, outages, answers, workers)
     for name in dir(module)
     if name.startswith("pain_")
 }

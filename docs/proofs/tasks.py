@@ -4,15 +4,19 @@ LAB_PORT      port of the private Redis
 LAB_LOG       the file that every run appends a line to
 LAB_SETTINGS  JSON object of settings
 LAB_FUTURE    if set, the worker knows the task "future" as well
+LAB_LOGGING   if set, the project sets up logging itself: one JSON object a line
 LAB_NASTY     if set, the tasks of tests/apps/nasty.py are registered on this app
 """
 # ruff: noqa: ANN001, ANN002, ANN201, INP001 - tasks as a user writes them
 
 import json
+import logging
 import os
 import signal
+import socket
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -56,6 +60,15 @@ def spin(seconds):
         pass
 
 
+@app.task(name="receive")
+def receive(seconds):
+    """Wait for what never comes, in one call."""
+    mine, _other = socket.socketpair()
+    mine.settimeout(seconds)
+    with suppress(TimeoutError):
+        mine.recv(1)
+
+
 @app.task(bind=True, name="die")
 def die(self, tag, unless=None):
     """Kill the process that runs it, unless the file ``unless`` exists (it is made then)."""
@@ -90,6 +103,17 @@ if os.environ.get("LAB_FUTURE"):
     @app.task(name="future")
     def future(number):
         return number
+
+
+if os.environ.get("LAB_LOGGING"):
+
+    class Lines(logging.Formatter):
+        def format(self, record):
+            return json.dumps({"from": record.name, "said": record.getMessage()})
+
+    handler = logging.StreamHandler()
+    handler.setFormatter(Lines())
+    logging.basicConfig(level="INFO", handlers=[handler])
 
 
 if os.environ.get("LAB_NASTY"):

@@ -36,3 +36,21 @@ def test_what_runs_when_its_queue_is_paused_runs_to_its_end(deploy):
     app.broker.admin.pause("celery")
 
     assert running.get(timeout=10) == "running"
+
+
+def test_a_pause_outlives_all_workers(deploy):
+    """Pain 42 of Celery's users: there, a new worker would run all of it."""
+    deployment = deploy()
+    first = deployment.start("-c", "2", name="first")
+    app = deployment.app()
+    app.broker.admin.pause("celery")
+    work = app.task(lambda _tag: None, name="work")
+    results = work.delay_many([(number,) for number in range(100)])
+    first.end()
+    deployment.start("-c", "2", name="second")
+    time.sleep(0.5)  # nothing happens; less time would make the test easier, never wrong
+    assert deployment.runs.lines() == []
+
+    app.broker.admin.resume("celery")
+    assert [result.get(timeout=10) for result in results] == list(range(100))
+    assert set(deployment.runs.count("start").values()) == {1}
