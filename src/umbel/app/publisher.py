@@ -124,7 +124,7 @@ class Publisher:
         batches = self._made(task, calls, options, parent, results)
         if (outbox := open_outbox()) is not None:
             for messages in batches:
-                outbox.put(self._broker, messages, timeout)
+                outbox.put(self._broker, messages, timeout, self._events)
             return results
         if self._tells():
             for messages in batches:
