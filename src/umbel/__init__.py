@@ -17,6 +17,7 @@ from umbel.canvas.signature import Signature, signature
 from umbel.current import set_default_factory
 from umbel.message.headers import make_id as uuid
 from umbel.result.async_result import AsyncResult
+from umbel.version import VERSION
 
 __all__ = [
     "AsyncResult",
@@ -36,7 +37,7 @@ __all__ = [
     "uuid",
 ]
 
-__version__ = "0.1.0"
+__version__ = VERSION
 
 # Whoever asks for the current app before there is one gets a plain one, as with Celery.
 set_default_factory(Umbel)

@@ -24,7 +24,6 @@ from umbel.brokers.base import (
     Settlement,
     Verdict,
 )
-from umbel.events.emitter import Emitter
 from umbel.exceptions import OperationalError
 from umbel.waker import Waker, readable
 from umbel.worker.acknowledgement import Acknowledgement
@@ -68,7 +67,6 @@ class ConsumerLoop:
         pool: Pool,
         batch: BatchSize,
         line: Line,
-        emitter: Emitter,
         revoked: Revoked,
         obey: Callable[[Order], Any] | None = None,
         wear: Wear | None = None,
@@ -82,7 +80,6 @@ class ConsumerLoop:
         self.pool = pool
         self.batch = batch
         self.line = line
-        self.emitter = emitter
         self.revoked = revoked
         #: Carries out what the supervisor says, but for leaving.
         self._carry_out = obey

@@ -73,7 +73,6 @@ class WorkerProcess:
             # Where nothing is settled while a job runs, nothing is taken ahead.
             batch=BatchSize(self.pool.slots, 1 if kind.settles_late else options.prefetch),
             line=line,
-            emitter=emitter,
             revoked=revoked,
             obey=self.orders.carry_out,
             wear=self._wear(),
@@ -176,7 +175,7 @@ class WorkerProcess:
             options.time_limit,
             inside=self.kind.slots or self.kind.alone,
         )
-        chain += [RetryOutcome(), limits]
+        chain += [RetryOutcome(options.max_deliveries), limits]
         return chain
 
 

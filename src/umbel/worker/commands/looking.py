@@ -14,9 +14,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from umbel import __version__
 from umbel.drivers.url import hide_password
 from umbel.message.message import Message
+from umbel.version import VERSION
 from umbel.worker.commands.registry import inspect_command
 from umbel.worker.commands.state import NodeState
 from umbel.worker.request import ReceivedRequest
@@ -115,7 +115,7 @@ def report(state: NodeState) -> dict[str, str]:
     """Versions, platform and changed settings, for a bug report."""
     app, worker = state.app, state.worker
     lines = [
-        f"umbel {__version__}, Python {platform.python_version()}, {platform.platform()}",
+        f"umbel {VERSION}, Python {platform.python_version()}, {platform.platform()}",
         f"app: {app.main or '(none)'}",
         f"broker: {worker.broker.display_url}",
         f"pool: {worker.options.pool}",

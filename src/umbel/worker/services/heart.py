@@ -13,12 +13,12 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
-from umbel import __version__
 from umbel.brokers.bus import Bus
 from umbel.events.celery_form import stamped, utcoffset
 from umbel.events.lamport import LamportClock
 from umbel.exceptions import OperationalError
 from umbel.service import Service
+from umbel.version import VERSION
 from umbel.worker.board import Place
 
 __all__ = ["Heart", "Tally"]
@@ -114,7 +114,7 @@ class Heart(Service):
                 "processed": self.tally.count(),
                 "loadavg": [round(load, 2) for load in os.getloadavg()],
                 "sw_ident": "py-umbel",
-                "sw_ver": __version__,
+                "sw_ver": VERSION,
                 "sw_sys": platform.system(),
             },
             hostname=self.node,
