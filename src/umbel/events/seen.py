@@ -274,8 +274,8 @@ class Task:
         """The tasks that it sent, as far as they are remembered."""
         return {task for task in map(self._known, list(self.child_ids)) if task is not None}
 
-    def _known(self, uuid: str | None) -> Task | None:
-        if uuid is None or self.cluster_state is None:
+    def _known(self, uuid: Any) -> Task | None:
+        if not isinstance(uuid, str) or self.cluster_state is None:
             return None
         return self.cluster_state.tasks.get(uuid)
 

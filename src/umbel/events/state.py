@@ -146,8 +146,7 @@ class State:
             worker, created = self.Worker(hostname), False
         else:
             worker, created = self.get_or_create_worker(hostname)
-        timestamp = event["timestamp"]
-        worker.event(subject, timestamp, event.get("local_received") or timestamp, event)
+        worker.event(subject, event["timestamp"], _received(event) or event["timestamp"], event)
         if self.on_node_join is not None and (created or subject == "online"):
             self.on_node_join(worker)
         if offline:
@@ -160,7 +159,7 @@ class State:
         self, subject: str, uuid: str, hostname: str, event: dict[str, Any]
     ) -> tuple[SeenTask, bool]:
         task, created = self.get_or_create_task(uuid)
-        timestamp, received = event["timestamp"], event.get("local_received")
+        timestamp, received = event["timestamp"], _received(event)
         if subject == "sent":
             task.client = hostname
         else:
@@ -304,6 +303,11 @@ class State:
 
     def __repr__(self) -> str:
         return f"<State: events={self.event_count} tasks={self.task_count}>"
+
+
+def _received(event: dict[str, Any]) -> float | None:
+    received = event.get("local_received")
+    return received if isinstance(received, int | float) else None
 
 
 def _moment(row: tuple[str, SeenTask]) -> tuple[float, int]:
