@@ -23,10 +23,12 @@ __all__ = ["cli", "main"]
 
 COMMANDS = {
     "call": "umbel.cli.call:call",
+    "control": "umbel.cli.remote:control",
     "dead": "umbel.cli.dead:dead",
     "delayed": "umbel.cli.delayed:delayed",
     "events": "umbel.cli.events:events",
     "health": "umbel.cli.health:health",
+    "inspect": "umbel.cli.remote:inspect",
     "multi": "umbel.cli.multi:multi",
     "purge": "umbel.cli.queues:purge",
     "queues": "umbel.cli.queues:queues",
@@ -39,8 +41,7 @@ COMMANDS = {
 
 #: Commands of Celery that do not exist yet; what they could be mistaken for is not meant.
 LATER = frozenset(
-    {"amqp", "beat", "control", "flower", "graph", "inspect", "list", "logtool"}
-    | {"migrate", "shell", "upgrade"}
+    {"amqp", "beat", "flower", "graph", "list", "logtool"} | {"migrate", "shell", "upgrade"}
 )
 
 
