@@ -1,6 +1,12 @@
-"""The app of ``marks.py`` with tasks that grow."""
+"""The app of ``marks.py`` with tasks that grow, and with modules of the test (``imports``)."""
+
+import os
+import sys
+from pathlib import Path
 
 from tests.apps.marks import app, mark
+
+sys.path.append(str(Path(os.environ["MARKS_LOG"]).parent))
 
 kept = []
 

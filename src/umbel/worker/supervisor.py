@@ -187,7 +187,8 @@ class Supervisor:
     # Sizes ------------------------------------------------------------------------------------------
 
     def _resize(self) -> None:
-        """See to as many processes as are wanted. Of those that are too many, idle ones leave first."""
+        """See to as many processes as are wanted. Of those that are too many, the ones that are not
+        ready yet leave first, and those that are at work last."""
         if self.stopping:
             return
         staying = [child for child in self.children.values() if not child.leaving]
@@ -197,7 +198,9 @@ class Supervisor:
         while missing < 0 and self._vacancies.remove():
             missing += 1
         if missing < 0:
-            staying.sort(key=lambda child: (not child.place.idle, -child.place.number))
+            staying.sort(
+                key=lambda child: (child.place.ready, not child.place.idle, -child.place.number)
+            )
             for child in staying[:-missing]:
                 child.leaving = True
                 self.lines.drain(child.pid)

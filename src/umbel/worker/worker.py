@@ -178,7 +178,7 @@ class Worker:
             size=self.supervisor.size,
             staying=self.supervisor.staying,
             broker=self.broker,
-            queues=lambda: self.options.queues,
+            queues=lambda: self.supervisor.options.queues,
             quiet=self.steward.quiet,
             keepalive=self.options.autoscale_keepalive,
         )

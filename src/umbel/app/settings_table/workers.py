@@ -309,10 +309,9 @@ WORKERS = (
         "worker_pool_restarts",
         FLAG,
         False,
-        ACCEPTED,
+        USED,
         "CELERYD_POOL_RESTARTS",
-        "The pool can be restarted by remote control.",
-        "Umbel's workers keep no control mailbox",
+        "`pool_restart` of remote control may replace the processes of a worker.",
     ),
     Setting(
         "worker_pool_start_method",
