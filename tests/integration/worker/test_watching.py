@@ -234,3 +234,34 @@ def test_a_camera_is_run_until_it_is_interrupted(deploy, tmp_path: Path):
         camera.send_signal(signal.SIGINT)
         assert camera.wait(20) == 0
         assert camera.stderr.read() == b""
+
+
+def test_a_worker_that_tells_nothing_begins_to_tell_when_somebody_watches(deploy):
+    deployment = deploy()
+    deployment.start("-c", "1")
+    app = deployment.app()
+    with started(deployment, "events", "--dump", "--json") as dump:
+        dump.stderr.readline()
+        lines = []
+        reader = threading.Thread(
+            target=lambda: lines.extend(json.loads(line) for line in dump.stdout), daemon=True
+        )
+        reader.start()
+        state = State()
+
+        def seen() -> bool:
+            # Whoever was received before the worker was asked to tell is not told of.
+            app.send_task("add", args=(2, 3)).get(timeout=20)
+            for line in lines[state.event_count :]:
+                state.event(line)
+            whole = [task for task in state.tasks.values() if task.received and task.succeeded]
+            return any(task.name == "add" and task.result == "5" for task in whole)
+
+        await_true(seen, 30)
+        worker = state.tasks_by_type["add"].pop().worker
+        assert worker.hostname == "node0@test"
+        assert worker.alive
+        dump.send_signal(signal.SIGINT)
+        assert dump.wait(20) == 0
+        reader.join(20)
+    app.close()
