@@ -187,7 +187,8 @@ def _ended_badly(
     information = ErrorInfo.of(cause)
     arguments: tuple[Any, ...] = (request.id, request.args, request.kwargs, information)
     if state == states.FAILURE and request.errbacks:
-        call_errbacks(task, request, error, information.traceback, Signature.apply, _awaited)
+        how = information.traceback
+        call_errbacks(task, request, error, how, send=Signature.apply, run=_awaited)
     getattr(task, _AFTER[state])(cause, *arguments)
     if state == states.FAILURE:
         if not isinstance(error, as_types(task.throws or ())):

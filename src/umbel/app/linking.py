@@ -53,6 +53,7 @@ def call_errbacks(
     request: Context,
     error: BaseException,
     traceback: str | None,
+    *,
     send: Send,
     run: Callable[[Any], object] | None = None,
 ) -> None:

@@ -100,14 +100,22 @@ TASK_OPTIONS: tuple[TaskOption, ...] = (
         "Old form of the next two options together.",
         "task_acks_on_failure_or_timeout",
     ),
-    TaskOption("acks_on_failure", None, "A failed run ends the loan.", "task_acks_on_failure"),
     TaskOption(
-        "acks_on_timeout", None, "A run past its time limit ends the loan.", "task_acks_on_timeout"
+        "acks_on_failure",
+        None,
+        "False: the message of a failed run goes back to its queue.",
+        "task_acks_on_failure",
+    ),
+    TaskOption(
+        "acks_on_timeout",
+        None,
+        "The same for a run past its hard time limit.",
+        "task_acks_on_timeout",
     ),
     TaskOption(
         "reject_on_worker_lost",
         None,
-        "Run again when its process died (bounded by task_max_deliveries).",
+        "False: it has failed when its process died; else it runs again, up to task_max_deliveries times.",
         "task_reject_on_worker_lost",
     ),
     TaskOption(

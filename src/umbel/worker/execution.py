@@ -228,11 +228,14 @@ def conclude(job: Job, outcome: Outcome) -> Settlement:
     elif outcome.state == states.REJECTED:
         requeue = isinstance(outcome.error, Reject) and outcome.error.requeue
         verdict = Verdict.RELEASE if requeue else Verdict.REJECT
+    elif outcome.returns:
+        verdict = Verdict.RELEASE
     return Settlement(
         delivery=job.delivery,
         verdict=verdict,
         reason=outcome.reason,
         delay=outcome.delay,
+        counted=outcome.returns,
         record=outcome.record,
         publish=outcome.following
         if outcome.next_message is None

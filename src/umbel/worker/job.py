@@ -28,6 +28,7 @@ class Outcome:
         "next_message",
         "reason",
         "record",
+        "returns",
         "state",
         "traceback",
         "value",
@@ -41,6 +42,8 @@ class Outcome:
         self.traceback: str | None = None
         #: For RETRY: what is sent in the step that ends the loan.
         self.next_message: Message | None = None
+        #: For RETRY: the message itself goes back to its queue, counted.
+        self.returns = False
         #: Sent in the same step: callbacks and errbacks.
         self.following: tuple[Message, ...] = ()
         #: What is to be remembered; None: nothing.

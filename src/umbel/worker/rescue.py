@@ -13,13 +13,16 @@ from datetime import UTC, datetime
 from enum import Enum
 
 import msgspec
+from msgspec.structs import replace
 
 from umbel import states
 from umbel.brokers.base import Broker, Delivery, RecordStore, Settlement, Verdict
 from umbel.exceptions import TimeLimitExceeded, WorkerLostError
 from umbel.message.failure import describe
+from umbel.message.message import Message
 from umbel.message.record import ResultRecord
 from umbel.result.revoking import revoked_record
+from umbel.worker.returning import LastWills
 
 __all__ = ["TERMINATED", "Cause", "Death", "Rescuer"]
 
@@ -75,6 +78,7 @@ class Rescuer:
         ttl: float | None,
         ended: Callable[[Delivery, Settlement], None],
         failed: Callable[[Delivery, BaseException], None] | None = None,
+        wills: LastWills | None = None,
     ) -> None:
         self.broker = broker
         self.records = records
@@ -82,6 +86,7 @@ class Rescuer:
         self.ttl = ttl
         self.ended = ended
         self.failed = failed
+        self.wills = wills
         #: Of those that are about to be settled, by their loans.
         self._errors: dict[str, BaseException] = {}
 
@@ -124,14 +129,40 @@ class Rescuer:
         if message is None:
             return Settlement(delivery=delivery, verdict=Verdict.RELEASE)
         if death.cause is Cause.TIME_LIMIT and delivery.loan == death.overdue:
-            return self._failed(delivery, TimeLimitExceeded(death.limit))
+            return self._overdue(delivery, message, TimeLimitExceeded(death.limit))
         if death.cause is Cause.TERMINATED and delivery.loan == death.overdue:
             return self._terminated(delivery)
-        if death.cause is Cause.SILENT or (
-            death.cause is Cause.CRASHED and delivery.loan in death.begun
-        ):
+        if death.cause is Cause.CRASHED and delivery.loan in death.begun:
+            return self._crashed(delivery, message, death)
+        if death.cause is Cause.SILENT:
             return self._lost(delivery, message.deliveries + 1, death)
         return Settlement(delivery=delivery, verdict=Verdict.RELEASE)
+
+    def _crashed(self, delivery: Delivery, message: Message, death: Death) -> Settlement:
+        if self.wills is not None:
+            lost = WorkerLostError(f"the worker process died ({death.detail})")
+            following = self.wills.retry(message)
+            if following is not None:
+                return self._retried(delivery, message, lost, following)
+            if self.wills.gives_up(message):
+                return self._failed(delivery, lost)
+        return self._lost(delivery, message.deliveries + 1, death)
+
+    def _retried(
+        self, delivery: Delivery, message: Message, error: BaseException, following: Message
+    ) -> Settlement:
+        record = None
+        if self.records is not None and not message.headers.get("ignore_result"):
+            record = failure_record(message.id, error, self.ttl, name=message.task)
+            record = replace(record, status=states.RETRY, date_done=None)
+        publish = (following,)
+        return Settlement(delivery=delivery, verdict=Verdict.ACK, record=record, publish=publish)
+
+    def _overdue(self, delivery: Delivery, message: Message, error: Exception) -> Settlement:
+        again = message.deliveries + 1 < self.max_deliveries
+        if again and self.wills is not None and self.wills.returns(message, error):
+            return Settlement(delivery=delivery, verdict=Verdict.RELEASE, counted=True)
+        return self._failed(delivery, error)
 
     def _lost(self, delivery: Delivery, count: int, death: Death) -> Settlement:
         if count < self.max_deliveries:
@@ -156,7 +187,13 @@ class Rescuer:
             verdict=Verdict.REJECT,
             reason=f"{type(error).__name__}: {error}",
             record=self._record(delivery, error),
+            publish=self._following(delivery, error),
         )
+
+    def _following(self, delivery: Delivery, error: BaseException) -> tuple[Message, ...]:
+        if delivery.message is None or self.wills is None:
+            return ()
+        return self.wills.following(delivery.message, error)
 
     def _record(self, delivery: Delivery, error: BaseException) -> ResultRecord | None:
         message = delivery.message

@@ -32,6 +32,7 @@ from umbel.worker.pools import kinds
 from umbel.worker.private import empty_queues
 from umbel.worker.process import FROM_TERMINAL, WorkerProcess, behave_as_usual
 from umbel.worker.rescue import TERMINATED, Rescuer
+from umbel.worker.returning import LastWills
 from umbel.worker.services.autoscaler import Autoscaler
 from umbel.worker.services.health import Health
 from umbel.worker.services.remote import RemoteControl
@@ -77,6 +78,7 @@ class Worker:
                 ttl=options.result_ttl,
                 ended=self._report_rescue,
                 failed=partial(tell_of_lost, options),
+                wills=LastWills(options.tasks, options.accept, options.node),
             ),
             emitter=emitter,
             living=self._living,

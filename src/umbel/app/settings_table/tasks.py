@@ -26,7 +26,6 @@ from umbel.app.settings_table.setting import ACCEPTED, USED, Setting
 
 __all__ = ["TASKS"]
 
-_DEAD_LETTERS = "the message of a failed task is kept among the dead letters"
 _NO_AMQP = "it concerns AMQP, which Umbel does not speak"
 
 TASKS = (
@@ -193,46 +192,44 @@ TASKS = (
         "task_acks_on_failure_or_timeout",
         FLAG,
         True,
-        ACCEPTED,
+        USED,
         "CELERY_ACKS_ON_FAILURE_OR_TIMEOUT",
-        "A message is acknowledged also when its task failed.",
-        _DEAD_LETTERS,
+        "The failure of a task is its end, and its message goes to the dead letters. When off, the message goes "
+        "back to its queue and the task runs again, up to `task_max_deliveries` times.",
     ),
     Setting(
         "task_acks_on_failure",
         FLAG,
         None,
-        ACCEPTED,
+        USED,
         "CELERY_ACKS_ON_FAILURE",
-        "The same for exceptions alone.",
-        _DEAD_LETTERS,
+        "The same for exceptions alone. None: as `task_acks_on_failure_or_timeout` says.",
     ),
     Setting(
         "task_acks_on_timeout",
         FLAG,
         None,
-        ACCEPTED,
+        USED,
         "CELERY_ACKS_ON_TIMEOUT",
-        "The same for time limits alone.",
-        _DEAD_LETTERS,
+        "The same for hard time limits alone. None: as `task_acks_on_failure_or_timeout` says.",
     ),
     Setting(
         "task_reject_on_worker_lost",
         FLAG,
         None,
-        ACCEPTED,
+        USED,
         "CELERY_REJECT_ON_WORKER_LOST",
-        "A message goes back to its queue when its worker died.",
-        "every message does, task_max_deliveries times",
+        "A message goes back to its queue when the process that ran its task died, up to `task_max_deliveries` "
+        "times. None: it does. False: the task has failed at once, with WorkerLostError.",
     ),
     Setting(
         "task_retry_on_worker_lost",
         FLAG,
         False,
-        ACCEPTED,
+        USED,
         "CELERY_RETRY_ON_WORKER_LOST",
-        "The death of a worker counts as a retry of the task.",
-        "it counts towards task_max_deliveries",
+        "The death of a process counts as a retry of the task that it ran: after `default_retry_delay`, up to "
+        "`max_retries` times.",
     ),
     Setting(
         "task_default_rate_limit",

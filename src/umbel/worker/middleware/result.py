@@ -10,8 +10,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from msgspec.structs import replace
+
 from umbel import states
-from umbel.exceptions import EncodeError, Retry
+from umbel.exceptions import EncodeError, Reject, Retry
 from umbel.message.failure import describe
 from umbel.message.record import ResultRecord
 from umbel.message.serializers import prepare
@@ -39,8 +41,10 @@ class Remember(Middleware):
         self.extended = extended
 
     def settle(self, job: Job, outcome: Outcome) -> Outcome:
-        if outcome.state in (states.IGNORED, states.REJECTED):
+        if outcome.state == states.IGNORED:
             return outcome
+        if outcome.state == states.REJECTED:
+            return self._refused(job, outcome)
         if job.forgotten(failed=outcome.state != states.SUCCESS):
             return outcome
         try:
@@ -49,6 +53,16 @@ class Remember(Middleware):
             outcome = _failed(outcome, error)
             value = describe(error)
         outcome.record = self._record(job, outcome, value)
+        return outcome
+
+    def _refused(self, job: Job, outcome: Outcome) -> Outcome:
+        """Where the task wants its message never to run again, nothing else ends the wait."""
+        error = outcome.error
+        if isinstance(error, Reject) and not error.requeue and not job.forgotten(failed=True):
+            record = self._record(job, outcome, describe(error))
+            outcome.record = replace(
+                record, status=states.FAILURE, date_done=datetime.now(UTC).isoformat()
+            )
         return outcome
 
     def _value(self, outcome: Outcome) -> Any:

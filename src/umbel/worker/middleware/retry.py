@@ -16,16 +16,23 @@ from umbel.message.representation import represent
 from umbel.message.tracebacks import format_traceback, one_line
 from umbel.worker.job import Job, Outcome
 from umbel.worker.middleware.base import Middleware
+from umbel.worker.returning import returns
 
 __all__ = ["RetryOutcome"]
 
 
+#: Seconds before a message that goes back after a failure may be taken again.
+RETURNED_PAUSE = 0.1
 #: Seconds before a message that its task refused with ``requeue=True`` may be taken again.
 REJECTED_PAUSE = 0.1
 
 
 class RetryOutcome(Middleware):
-    """The first to see how a run ended."""
+    """The first to see how a run ended. ``max_deliveries``: how often a message may be taken whose
+    task wants it back when it fails."""
+
+    def __init__(self, max_deliveries: int = 3) -> None:
+        self.max_deliveries = max_deliveries
 
     def settle(self, job: Job, outcome: Outcome) -> Outcome:
         ended = self._classify(job, outcome)
@@ -55,9 +62,18 @@ class RetryOutcome(Middleware):
         if not isinstance(error, Retry):
             with job.task.requested(job.context):
                 error = retry_automatically(job.task, error)
-        if isinstance(error, Retry):
-            return self._retried(error)
+        return self._retried(error) if isinstance(error, Retry) else self._raised(job, error)
+
+    def _raised(self, job: Job, error: BaseException) -> Outcome:
+        again = job.message.deliveries + 1 < self.max_deliveries
+        if again and not job.acknowledged and returns(job.task, error):
+            return self._returned(error)
         return self._failed(error)
+
+    def _returned(self, error: BaseException) -> Outcome:
+        outcome = self._retried(Retry(exc=error, when=RETURNED_PAUSE))
+        outcome.returns, outcome.delay = True, RETURNED_PAUSE
+        return outcome
 
     def _retried(self, retry: Retry) -> Outcome:
         outcome = Outcome(states.RETRY, error=retry)
