@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import importlib
-import logging
 import os
+import signal
 import sys
 from typing import Any
 
@@ -12,6 +12,7 @@ import click
 
 from umbel.cli.events_dump import Dump
 from umbel.cli.events_watch import Watch
+from umbel.cli.launch import Launch, launch_options
 from umbel.cli.main import Invocation
 
 __all__ = ["events"]
@@ -36,27 +37,36 @@ __all__ = ["events"]
 @click.option(
     "--passive", is_flag=True, help="Do not ask workers to tell of their tasks; see only who does."
 )
+@launch_options
 @click.pass_obj
-def events(  # noqa: PLR0917 - one for each option
+def events(
     obj: Invocation,
+    /,
+    *,
     dump: bool,
     as_json: bool,
     camera: str | None,
     frequency: float,
     maxrate: str | None,
     passive: bool,
+    **flags: Any,
 ) -> None:
     """Watch workers and tasks live. The keys stand at the bottom of the view."""
+    launch = Launch.take(flags)
     if as_json and not dump:
         raise click.UsageError("--json goes with --dump")
     if dump and camera:
         raise click.UsageError("--dump and --camera exclude each other")
     if maxrate and not camera:
         raise click.UsageError("--maxrate goes with --camera")
+    if not camera and (launch.detach or launch.pidfile or launch.logfile or launch.log_format):
+        raise click.UsageError("--detach, --pidfile, --logfile and --log-format go with --camera")
+    launch.prepare(obj)
     if dump:
         _print_lines(obj.app, as_json=as_json, enable=not passive, quiet=obj.quiet)
     elif camera:
-        _take_snapshots(obj.app, camera, frequency, maxrate, enable=not passive)
+        snapshots = importlib.import_module("umbel.cli.events_camera")
+        snapshots.watch(obj, launch, camera, frequency, maxrate, enable=not passive)
     else:
         _view(obj.app, enable=not passive)
 
@@ -77,18 +87,11 @@ def _print_lines(app: Any, *, as_json: bool, enable: bool, quiet: bool) -> None:
             watch.stop()
 
     watch = Watch(app, show, enable=enable, on_listening=begin)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         watch.run()
     except KeyboardInterrupt:
         watch.stop()
-
-
-def _take_snapshots(
-    app: Any, camera: str, frequency: float, maxrate: str | None, *, enable: bool
-) -> None:
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
-    snapshot = importlib.import_module("umbel.cli.events_camera")
-    snapshot.watch(app, camera, frequency, maxrate, enable=enable)
 
 
 def _view(app: Any, *, enable: bool) -> None:

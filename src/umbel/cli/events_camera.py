@@ -3,26 +3,56 @@
 from __future__ import annotations
 
 import importlib
+import platform
+import signal
+import sys
 from typing import Any
 
 import click
 
 from umbel.cli.events_watch import Watch
+from umbel.cli.launch import Launch
+from umbel.cli.main import Invocation
 from umbel.events.snapshot import Polaroid
 
 __all__ = ["watch"]
 
 
-def watch(app: Any, camera: str, frequency: float, maxrate: str | None, *, enable: bool) -> None:
-    """Listen until Ctrl-C, with pictures taken meanwhile."""
+def watch(
+    obj: Invocation,
+    launch: Launch,
+    camera: str,
+    frequency: float,
+    maxrate: str | None,
+    *,
+    enable: bool,
+) -> None:
+    """Listen until Ctrl-C or TERM, with pictures taken meanwhile."""
+    app = obj.app
     kind = _import(camera)
     state = app.events.State()
     try:
         taken = kind(state, app=app, freq=frequency, maxrate=maxrate)
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
-    watching = Watch(app, state.event, enable=enable)
-    click.echo(f"Taking snapshots with {camera} every {frequency:g} seconds; Ctrl-C ends it.")
+    with launch.process(app.conf, f"events@{platform.node()}", color=obj.color):
+        if not obj.quiet:
+            click.echo(f"Taking snapshots with {camera} every {frequency:g} seconds.")
+            sys.stdout.flush()
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        _run(launch, Watch(app, state.event, enable=enable), taken)
+
+
+def _run(launch: Launch, watching: Watch, taken: Polaroid) -> None:
+    settled = False
+
+    def settle() -> None:
+        nonlocal settled
+        if not settled:
+            settled = True
+            launch.settled()
+
+    watching.on_listening = settle
     try:
         with taken:
             watching.run()

@@ -36,7 +36,8 @@ class Watch:
         self._receiver = app.events.Receiver(self._connection, handlers={"*": take})
         self._receiver.on_listening = self._begin
         self._enable = enable
-        self._on_listening = on_listening
+        #: Called when it has begun to listen, and again after the connection was lost.
+        self.on_listening = on_listening
         self._stopping = threading.Event()
         self._asking: threading.Thread | None = None
         #: Why nothing comes, as long as the server was never reached.
@@ -76,8 +77,8 @@ class Watch:
         if self._enable and self._asking is None:
             self._asking = threading.Thread(target=self._ask, name="umbel-events-ask", daemon=True)
             self._asking.start()
-        if self._on_listening is not None:
-            self._on_listening()
+        if self.on_listening is not None:
+            self.on_listening()
 
     def _ask(self) -> None:
         while not self._stopping.is_set():

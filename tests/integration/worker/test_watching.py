@@ -198,6 +198,10 @@ def test_without_a_terminal_or_without_textual_it_says_what_to_do(deploy, tmp_pa
     ("arguments", "message"),
     [
         (["--json"], "--json goes with --dump"),
+        (
+            ["--dump", "--detach"],
+            "--detach, --pidfile, --logfile and --log-format go with --camera",
+        ),
         (["--dump", "--camera", "x.Y"], "--dump and --camera exclude each other"),
         (["--camera", "tests.nothing.Camera"], "Cannot import the camera 'tests.nothing.Camera'"),
         (["--camera", "tests.deployment.Runs"], "is no camera: it should be a subclass of"),
@@ -213,7 +217,8 @@ def test_what_makes_no_sense_is_refused_in_one_line(deploy, arguments, message):
 
 
 @pytest.mark.parametrize("kind", ["sqlite"])
-def test_a_camera_is_run_until_it_is_interrupted(deploy, tmp_path: Path):
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+def test_a_camera_is_run_until_it_is_ended(deploy, tmp_path: Path, end: signal.Signals):
     (tmp_path / "darkroom.py").write_text(
         "from umbel.events.snapshot import Polaroid\n\n\n"
         "class Camera(Polaroid):\n"
@@ -222,7 +227,8 @@ def test_a_camera_is_run_until_it_is_interrupted(deploy, tmp_path: Path):
     )
     deployment = deploy()
     path = os.pathsep.join([str(tmp_path), deployment.env["PYTHONPATH"]])
-    command = ("events", "--camera", "darkroom.Camera", "-F", "0.1")
+    pidfile = tmp_path / "camera.pid"
+    command = ("events", "-c", "darkroom.Camera", "-F", "0.1", "--pidfile", str(pidfile))
     with started(deployment, *command, PYTHONPATH=path) as camera:
         assert b"Taking snapshots with darkroom.Camera" in camera.stdout.readline()
         bus = deployment.app().broker.bus
@@ -231,9 +237,11 @@ def test_a_camera_is_run_until_it_is_interrupted(deploy, tmp_path: Path):
             bus.publish("celeryev/task.sent", event("task-sent", uuid="one"))
             line = camera.stdout.readline()
         assert line == b"picture ['one']\n"
-        camera.send_signal(signal.SIGINT)
+        assert int(pidfile.read_text()) == camera.pid
+        camera.send_signal(end)
         assert camera.wait(20) == 0
         assert camera.stderr.read() == b""
+        assert not pidfile.exists()
 
 
 def test_a_worker_that_tells_nothing_begins_to_tell_when_somebody_watches(deploy):
