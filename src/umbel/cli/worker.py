@@ -76,6 +76,15 @@ POSITIVE = Decimal(min=0, min_open=True)
     metavar="SECONDS",
     help="To finish when told to stop.",
 )
+@click.option(
+    "-E", "--task-events", "send_events", is_flag=True, default=None, help="Tell monitors of tasks."
+)
+@click.option("--without-heartbeat", is_flag=True, help="Send monitors no heartbeats.")
+@click.option(
+    "--heartbeat-interval", type=POSITIVE, metavar="SECONDS", help="Between those; default: 2."
+)
+@click.option("--without-gossip", is_flag=True, hidden=True, help="Celery's; has no effect.")
+@click.option("--without-mingle", is_flag=True, hidden=True, help="Celery's; has no effect.")
 @click.option("--reload", is_flag=True, help="Start anew when code changes; for development.")
 @launch_options
 @click.pass_obj
@@ -119,9 +128,14 @@ def _options(app: Any, flags: dict[str, Any]) -> WorkerOptions:
     )
     renamed = {
         "health": "health_address",
+        "heartbeat_interval": "event_heartbeat",
         "max_tasks_per_child": "max_jobs_per_child",
         "prefetch_multiplier": "prefetch",
     }
+    if flags.pop("without_heartbeat"):
+        flags["heartbeat_interval"] = 0.0
+    for unused in ("without_gossip", "without_mingle"):
+        del flags[unused]
     for flag, value in flags.items():
         if value is not None:
             values[renamed.get(flag, flag)] = value

@@ -234,10 +234,9 @@ WORKERS = (
         "worker_send_task_events",
         FLAG,
         False,
-        ACCEPTED,
+        USED,
         "CELERY_SEND_EVENTS",
         "Workers tell what they do as events.",
-        "Umbel sends no events",
     ),
     Setting(
         "worker_soft_shutdown_timeout",

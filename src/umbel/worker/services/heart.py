@@ -80,6 +80,7 @@ class Heart(Service):
         self.interval = interval
         self.tally = tally
         self.wanted = wanted
+        self._beating = threading.Lock()
         self._online = False
         self._news = threading.Event()
 
@@ -102,7 +103,8 @@ class Heart(Service):
 
     def beat(self) -> None:
         """Tell it once; from any thread."""
-        self._online = self._tell("worker-heartbeat" if self._online else "worker-online")
+        with self._beating:
+            self._online = self._tell("worker-heartbeat" if self._online else "worker-online")
 
     def _tell(self, name: str) -> bool:
         """False when the server did not take it."""
