@@ -61,7 +61,12 @@ class WorkerProcess:
         self.orders = Orders(self)
         self.events = sender_of(self)
         self.reception = Reception(
-            options.tasks, emitter, options.node, options.accept, options.rates
+            options.tasks,
+            emitter,
+            options.node,
+            options.accept,
+            rates=options.rates,
+            revoked=revoked,
         )
         self.loop = ConsumerLoop(
             broker=self.broker,

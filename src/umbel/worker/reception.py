@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 from umbel.brokers.base import Delivery, Settlement, Verdict
 from umbel.events.emitter import Emitter
 from umbel.events.types import LoanLost, MessageUndecodable, TaskParked, TaskReceived
-from umbel.exceptions import DecodeError, NotRegistered
+from umbel.exceptions import DecodeError, NotRegistered, OperationalError
 from umbel.message.message import Message
 from umbel.message.protocol import parse_moment
 from umbel.signals import task_received, task_rejected, task_unknown
 from umbel.worker.job import Job
 from umbel.worker.rate_limits import RateLimits
 from umbel.worker.request import ReceivedRequest
+from umbel.worker.revoked import Revoked
 
 if TYPE_CHECKING:
     from umbel.app.task import Task
@@ -32,13 +33,16 @@ class Reception:
         emitter: Emitter,
         hostname: str = "",
         accept: Collection[str] = (),
+        *,
         rates: RateLimits | None = None,
+        revoked: Revoked | None = None,
     ) -> None:
         self.tasks = tasks
         self.emitter = emitter
         self.hostname = hostname
         self.accept = accept
         self._rates = rates
+        self._revoked = revoked
         self._any_rate: Sequence[float] | memoryview[float] = (
             (0,) if rates is None else rates.active
         )
@@ -87,7 +91,14 @@ class Reception:
         assert self._rates is not None
         expires = message.headers.get("expires")
         left = parse_moment(expires) - time.time() if expires else None
-        if left is not None and left <= 0:
+        if (left is not None and left <= 0) or self._is_revoked(message):
             return 0.0
         delay = self._rates.wait(message.task)
         return delay if left is None else min(delay, left)
+
+    def _is_revoked(self, message: Message) -> bool:
+        revoked = self._revoked
+        try:
+            return revoked is not None and revoked.version > 0 and revoked.holds(message.id)
+        except OperationalError:  # it is asked about again before it starts
+            return False
