@@ -14,7 +14,13 @@ module has to be one that workers import. What a command is called with, and wha
 ``worker/commands/registry.py``.
 """
 
-from umbel.worker.commands.registry import control_command, inspect_command
-from umbel.worker.commands.state import NodeState
+from __future__ import annotations
 
-__all__ = ["NodeState", "control_command", "inspect_command"]
+from typing import TYPE_CHECKING
+
+from umbel.worker.commands.registry import control_command, inspect_command
+
+if TYPE_CHECKING:
+    from umbel.worker.commands.state import NodeState as NodeState  # noqa: PLC0414 - for annotations
+
+__all__ = ["control_command", "inspect_command"]

@@ -45,3 +45,17 @@ def test_importing_umbel_brings_nothing_heavy_and_costs_less_than_its_libraries(
     assert runs[0][2] == []
     # Compared with each other, because a busy machine slows both.
     assert own < libraries
+
+
+def test_a_module_with_commands_of_its_own_does_not_bring_the_worker():
+    program = "import umbel, sys; before = set(sys.modules); import umbel.remote; print(*sorted(set(sys.modules) - before))"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout.split() == [
+        "umbel.remote",
+        "umbel.worker",
+        "umbel.worker.commands",
+        "umbel.worker.commands.registry",
+    ]

@@ -13,12 +13,10 @@ from typing import Any, Final
 import click
 
 from umbel.spelling import nearest
-from umbel.worker import commands
-from umbel.worker.commands.registry import COMMANDS, Command
+from umbel.worker.commands.registry import Command
+from umbel.worker.commands.topics import COMMANDS
 
 __all__ = ["arguments_of", "find_command", "listed", "stamps", "summary", "usage"]
-
-assert commands.__all__  # which makes them known
 
 _YES: Final = frozenset({"1", "true", "yes", "on", "y", "t"})
 _NO: Final = frozenset({"0", "false", "no", "off", "n", "f"})

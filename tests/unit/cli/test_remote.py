@@ -12,7 +12,7 @@ from tests.nodes import Node
 
 from umbel import uuid
 from umbel.cli.main import run
-from umbel.worker.commands.registry import COMMANDS
+from umbel.worker.commands.topics import COMMANDS
 
 APP = """
 from umbel import Umbel

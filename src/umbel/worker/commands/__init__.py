@@ -1,5 +1,1 @@
-"""The commands of remote control, by topic. Importing this makes them known."""
-
-from umbel.worker.commands import events, limits, looking, pool, steering
-
-__all__ = ["events", "limits", "looking", "pool", "steering"]
+"""The commands of remote control: ``topics.py`` has them all, ``registry.py`` knows them by name."""

@@ -21,8 +21,8 @@ from umbel.message.tracebacks import one_line
 from umbel.service import Service
 from umbel.spelling import nearest
 from umbel.waker import Waker
-from umbel.worker.commands.registry import COMMANDS
 from umbel.worker.commands.state import NodeState
+from umbel.worker.commands.topics import COMMANDS
 
 __all__ = ["RemoteControl"]
 
