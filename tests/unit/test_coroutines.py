@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from umbel.coroutines import Runner, Steered, limited, run_once
+from umbel.coroutines import Leash, Runner, Steered, limited, run_once
 
 
 class Interruption(Exception):
@@ -25,12 +25,12 @@ async def stubborn():
 
 
 def test_an_error_is_raised_where_a_coroutine_waits():
-    assert asyncio.run(limited(stubborn(), [(0.01, Interruption())])) == "cleaned up"
+    assert asyncio.run(limited(stubborn(), Leash([(0.01, Interruption())]))) == "cleaned up"
 
 
 def test_an_error_that_is_not_caught_ends_the_coroutine():
     with pytest.raises(Interruption):
-        asyncio.run(limited(asyncio.sleep(60), [(0.01, Interruption())]))
+        asyncio.run(limited(asyncio.sleep(60), Leash([(0.01, Interruption())])))
 
 
 def test_a_second_limit_comes_after_the_first():
@@ -42,7 +42,7 @@ def test_a_second_limit_comes_after_the_first():
 
     limits = [(0.01, Interruption()), (0.05, TimeoutError())]
     with pytest.raises(TimeoutError):
-        asyncio.run(limited(ignores_the_first(), limits))
+        asyncio.run(limited(ignores_the_first(), Leash(limits)))
 
 
 def test_a_coroutine_that_is_faster_is_not_interrupted():
@@ -50,7 +50,27 @@ def test_a_coroutine_that_is_faster_is_not_interrupted():
         await asyncio.sleep(0)
         return 1
 
-    assert asyncio.run(limited(quick(), [(5.0, Interruption())])) == 1
+    assert asyncio.run(limited(quick(), Leash([(5.0, Interruption())]))) == 1
+
+
+def test_a_leash_is_pulled_from_another_thread_while_the_coroutine_runs():
+    leash = Leash()
+    leash.interrupt(Interruption())  # nothing runs yet
+    began = threading.Event()
+
+    async def work():
+        began.set()
+        return await stubborn()
+
+    def pull():
+        assert began.wait(10)
+        leash.interrupt(Interruption())
+
+    thread = threading.Thread(target=pull)
+    thread.start()
+    assert asyncio.run(limited(work(), leash)) == "cleaned up"
+    thread.join()
+    leash.interrupt(Interruption())  # nothing runs any more
 
 
 def test_an_interrupted_coroutine_can_use_timeouts_and_groups_of_its_own():
@@ -64,7 +84,7 @@ def test_an_interrupted_coroutine_can_use_timeouts_and_groups_of_its_own():
                     await asyncio.sleep(60)
             return "went on"
 
-    assert asyncio.run(limited(work(), [(0.01, Interruption())])) == "went on"
+    assert asyncio.run(limited(work(), Leash([(0.01, Interruption())]))) == "went on"
 
 
 def test_a_cancelled_coroutine_sees_that_it_was_cancelled():

@@ -107,7 +107,10 @@ class ThreadAlarm(Alarm):
     other."""
 
     def __init__(self) -> None:
-        self._change = threading.Condition()
+        # Not the lock of the condition's own ``with``, which is Python: an interruption in there
+        # would leave it locked for ever.
+        self._lock = threading.Lock()
+        self._change = threading.Condition(self._lock)
         #: Thread -> monotonic moment, and what to raise then.
         self._armed: dict[int, list[tuple[float, type[BaseException]]]] = {}
         self._tokens: dict[int, object] = {}
@@ -123,12 +126,12 @@ class ThreadAlarm(Alarm):
 
     def interrupt(self, token: object, error: BaseException) -> None:
         if isinstance(token, tuple):
-            with self._change:
+            with self._lock:
                 if self._tokens.get(token[0]) is token:
                     self._raise_in(token[0], type(error))
 
     def arm(self, seconds: float, error: BaseException) -> None:
-        with self._change:
+        with self._lock:
             armed = self._armed.setdefault(threading.get_ident(), [])
             armed.append((time.monotonic() + seconds, type(error)))
             if not self._watching:
@@ -137,20 +140,24 @@ class ThreadAlarm(Alarm):
             self._change.notify()
 
     def disarm(self) -> None:
-        try:
-            self._forget()
-        except BaseException:  # it came in the middle of this
-            self._forget()
-            raise
+        came: BaseException | None = None
+        while True:
+            try:
+                self._forget()
+                break
+            except BaseException as error:  # noqa: BLE001 - it came in the middle of this
+                came = error
+        if came is not None:
+            raise came
 
     def close(self) -> None:
-        with self._change:
+        with self._lock:
             self._closed = True
             self._change.notify()
 
     def _forget(self) -> None:
         thread = threading.get_ident()
-        with self._change:
+        with self._lock:
             self._tokens.pop(thread, None)
             self._armed.pop(thread, None)
             if thread in self._raised:
@@ -163,7 +170,7 @@ class ThreadAlarm(Alarm):
         _raise_in(thread, kind)
 
     def _watch(self) -> None:
-        with self._change:
+        with self._lock:
             while not self._closed:
                 now = time.monotonic()
                 for thread, armed in self._armed.items():

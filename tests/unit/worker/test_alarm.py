@@ -2,6 +2,7 @@
 
 import contextlib
 import signal
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -121,3 +122,51 @@ def test_each_thread_has_its_own_alarm_and_may_have_several():
     with ThreadPoolExecutor(2) as threads:
         found = [threads.submit(one) for one in (limited, unlimited)]
         assert [one.result(20) for one in found] == ["both", "undisturbed"]
+
+
+def test_the_main_thread_is_interrupted_from_another_one(alarm):
+    token = alarm.begin()
+    other = threading.Timer(0.05, alarm.interrupt, (token, Interrupted()))
+    other.start()
+    with pytest.raises(Interrupted):
+        time.sleep(10)
+    other.join()
+
+
+def test_what_is_over_is_not_interrupted_any_more(alarm):
+    token = alarm.begin()
+    alarm.disarm()
+    alarm.interrupt(token, Interrupted())
+    later = alarm.begin()
+    alarm.interrupt(token, Interrupted())
+
+    assert signal.sigtimedwait([signal.SIGUSR2], 0.05) is None
+    assert later is not token
+
+
+def test_a_thread_is_interrupted_from_another_one_and_its_next_work_is_not():
+    alarm = ThreadAlarm()
+    tokens, hits = [], []
+
+    def work():
+        for _ in range(100):
+            try:
+                try:
+                    tokens.append(alarm.begin())
+                    time.sleep(0.001)
+                finally:
+                    alarm.disarm()
+            except Interrupted:
+                hits.append(1)
+        for _ in range(50):  # what came too late would arrive here
+            time.sleep(0.001)
+
+    with ThreadPoolExecutor(1) as thread:
+        working = thread.submit(work)
+        done = 0
+        while not working.done():
+            for token in tokens[done:]:  # each of them once, at some moment
+                done += 1
+                alarm.interrupt(token, Interrupted())
+        working.result(20)
+    assert hits

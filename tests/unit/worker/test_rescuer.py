@@ -8,7 +8,7 @@ from umbel.backends.memory import MemoryBackend
 from umbel.brokers.base import Settlement, Verdict
 from umbel.brokers.memory import MemoryBroker
 from umbel.exceptions import OperationalError, TimeLimitExceeded, WorkerLostError
-from umbel.states import FAILURE
+from umbel.states import FAILURE, REVOKED
 from umbel.testing.messages import message, messages
 from umbel.worker.rescue import Cause, Death, Rescuer
 
@@ -115,6 +115,26 @@ def test_past_its_hard_limit_a_job_has_failed_and_the_others_go_back_uncounted(
     record = records.load("overdue")
     assert (record.status, record.name, record.queue) == (FAILURE, "overdue", "celery")
     assert record.result["exc_type"] == "TimeLimitExceeded"
+
+
+def test_a_job_that_was_terminated_is_over_and_the_others_go_back_uncounted(
+    broker, records, rescuer, told, lend
+):
+    unwanted, _ahead = lend(message("unwanted", id="unwanted"), message("ahead"))
+    begun = frozenset({unwanted.loan})
+    rescuer.rescue(death(Cause.TERMINATED, begun=begun, overdue=unwanted.loan))
+
+    assert counts(broker) == {"ahead": 0}
+    assert broker.admin.dead() == []
+    record = records.load("unwanted")
+    assert (record.status, record.result["exc_message"]) == (REVOKED, ["terminated"])
+    assert sorted(settlement.reason for _, settlement in told) == ["", "terminated"]
+
+
+def test_a_terminated_job_that_was_acknowledged_early_is_told_as_revoked(records, rescuer):
+    rescuer.rescue(death(Cause.TERMINATED, acknowledged=frozenset({"early"})))
+
+    assert records.load("early").status == REVOKED
 
 
 def test_a_task_that_kills_its_process_for_the_last_time_is_a_dead_letter(
