@@ -51,7 +51,7 @@ def killed(title: str, lab: Lab, seconds: float = 60, count: int = 1100) -> None
     """A child is killed five times a second; when that is over, 20 s for what is left."""
     chance = random.Random(15)
     results = [lab.client.send_task("work", args=(n, chance.uniform(0, 0.5))) for n in range(count)]
-    worker = lab.worker("one", "-c", "4", "--max-tasks-per-child", "5", ready=False)
+    worker = lab.worker("one", "-c", "4", "--max-tasks-per-child", "5")
     began, kills = time.time(), 0
     while time.time() - began < seconds and worker.alive:
         time.sleep(0.2)
