@@ -10,13 +10,16 @@ from __future__ import annotations
 import random
 import sys
 from collections.abc import Mapping, Sequence
+from inspect import Parameter
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
+from umbel.app.arguments import Arguments
 from umbel.exceptions import OperationalError, Reject, Retry, TaskPredicate
 
 if TYPE_CHECKING:
     from umbel.app.context import Context
     from umbel.app.task import Task
+    from umbel.canvas.signature import Signature
 
 __all__ = [
     "NextCall",
@@ -27,6 +30,9 @@ __all__ = [
     "should_autoretry",
 ]
 
+#: Methods of a task that make the next run, where a subclass has its own.
+_SENDING = ("apply_async", "signature_from_request")
+_POSITIONAL = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
 #: From this retry on, doubling has passed every maximum that anybody means.
 _DOUBLINGS = 64
 
@@ -56,8 +62,7 @@ def retry(
     if request.called_directly:
         _raise(exc or Retry("Task can be retried", None))
     retries = (request.retries or 0) + 1
-    args = request.args or () if args is None else args
-    kwargs = request.kwargs or {} if kwargs is None else kwargs
+    args, kwargs = _arguments(task, request, args, kwargs)
     if max_retries is None:
         max_retries = task.max_retries
     else:
@@ -72,13 +77,18 @@ def retry(
         )
     if eta is None and countdown is None:
         countdown = task.default_retry_delay
-    made = Retry(exc=exc, when=countdown if eta is None else eta, is_eager=request.is_eager)
     changes = {**options, "eta": eta, "countdown": countdown, "retries": retries}
+    made = Retry(
+        exc=exc,
+        when=countdown if eta is None else eta,
+        is_eager=request.is_eager,
+        sig=task.signature_from_request(request, args, kwargs, **changes),
+    )
     call = NextCall(args, kwargs, changes)
     if request.is_eager:
         request.next_call = call
-    elif request.message is None or task.overrides("apply_async"):
-        _send_again(task, request, call)
+    elif request.message is None or any(map(task.overrides, _SENDING)):
+        _send_again(made.sig)
     elif throw:
         made.next_message = request.next_message = task.app.publisher.again(task, request, call)
     else:
@@ -89,21 +99,42 @@ def retry(
     return made
 
 
-def _send_again(task: Task[..., Any], request: Context, call: NextCall) -> None:
+def _send_again(signature: Signature) -> None:
     """Through the subclass's ``apply_async``, with what would make this call again."""
-    known = {name: value for name, value in request.as_execution_options().items() if value}
-    delivery = request.delivery_info or {}
-    if delivery.get("routing_key") and not delivery.get("exchange"):
-        known["queue"] = delivery["routing_key"]
-    if delivery.get("priority") is not None:
-        known["priority"] = delivery["priority"]
-    given = {name: value for name, value in call.changes.items() if value is not None}
-    headers = {**known.pop("headers", {}), **(given.pop("headers", None) or {})}
     try:
-        task.apply_async(call.args, call.kwargs, **{**known, **given, "headers": headers})
+        signature.apply_async()
     except OperationalError as error:
         # The run cannot be repeated by sending it, but its message is still ours to give back.
         raise Reject(error, requeue=True) from error
+
+
+def _arguments(
+    task: Task[..., Any],
+    request: Context,
+    args: Sequence[Any] | None,
+    kwargs: Mapping[str, Any] | None,
+) -> tuple[Sequence[Any], Mapping[str, Any]]:
+    """Those of the next run. Where only one sort is given, the other stays as it was, but for
+    what would then be given twice."""
+    old_args, old_kwargs = request.args or (), request.kwargs or {}
+    if args is None and kwargs is None:
+        return old_args, old_kwargs
+    if args is not None and kwargs is not None:
+        return args, kwargs
+    parameters = Arguments(task.run, task.name).signature
+    if parameters is None:
+        return old_args if args is None else args, old_kwargs if kwargs is None else kwargs
+    places = [one for one in parameters.parameters.values() if one.kind in _POSITIONAL]
+    if args is not None:
+        taken = {one.name for one in places[: len(args)]}
+        return args, {name: value for name, value in old_kwargs.items() if name not in taken}
+    assert kwargs is not None
+    changed = dict(kwargs)
+    named = [one.name if one.kind is one.POSITIONAL_OR_KEYWORD else None for one in places]
+    for place, name in enumerate(named[: len(old_args)]):
+        if name is not None and name in changed:
+            old_args = [*old_args[:place], changed.pop(name), *old_args[place + 1 :]]
+    return old_args, changed
 
 
 def retry_automatically(task: Task[..., Any], error: BaseException) -> BaseException:

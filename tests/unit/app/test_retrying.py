@@ -350,3 +350,48 @@ def test_jitter_takes_any_part_of_the_delay(automatic):
 def test_without_backoff_the_delay_is_that_of_the_task(automatic):
     assert next_retry_delay(automatic(default_retry_delay=7), 3) == 7
     assert next_retry_delay(automatic(retry_kwargs={"countdown": 2}), 3) == 2
+
+
+@pytest.mark.parametrize(
+    ("first", "changes", "then"),
+    [
+        (((1,), {"y": 2}), {"args": (3,)}, ([3], {"y": 2})),
+        (((1,), {"y": 2}), {"args": (3, 4)}, ([3, 4], {})),
+        (((), {"x": 1, "y": 2}), {"args": (3,)}, ([3], {"y": 2})),
+        (((1, 2), {}), {"kwargs": {"y": 5}}, ([1, 5], {})),
+        (((1,), {}), {"kwargs": {"y": 5}}, ([1], {"y": 5})),
+        (((1, 2), {}), {"args": (), "kwargs": {"x": 7}}, ([], {"x": 7})),
+    ],
+)
+def test_arguments_that_are_given_anew_do_not_collide_with_the_old_ones(
+    task, running, first, changes, then
+):
+    with running(task, *first), pytest.raises(Retry) as raised:
+        task.retry(**changes)
+
+    assert decode_body(raised.value.next_message, JSON)[:2] == then
+
+
+def test_a_retry_carries_the_signature_of_the_next_run(task, running):
+    with running(task, (1,), {"y": 2}, queue="slow", task_id="id"), pytest.raises(Retry) as raised:
+        task.retry(countdown=30, priority=4)
+
+    signature = raised.value.sig
+    assert (signature.task, signature.args, signature.kwargs) == (task.name, (1,), {"y": 2})
+    expected = {"task_id": "id", "queue": "slow", "countdown": 30, "priority": 4, "retries": 1}
+    assert signature.options.items() >= expected.items()
+
+
+def test_an_overridden_signature_from_request_decides_the_next_run(app, running, sent):
+    class Elsewhere(Task):
+        def signature_from_request(self, request=None, args=None, kwargs=None, **options):
+            return (
+                super().signature_from_request(request, args, kwargs, **options).set(queue="other")
+            )
+
+    moved = app.task(lambda: None, base=Elsewhere, name="moved")
+    with running(moved, task_id="id"), pytest.raises(Retry):
+        moved.retry(countdown=0)
+
+    [message] = sent(app, "other")
+    assert (message.id, message.retries) == ("id", 1)
