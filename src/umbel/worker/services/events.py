@@ -28,7 +28,7 @@ __all__ = ["EventSender"]
 
 logger = logging.getLogger("umbel.worker")
 
-#: Events that wait while the server is away; then the oldest are forgotten.
+#: Events that wait to be sent, above all while the server is away; then the oldest are forgotten.
 KEPT = 10_000
 #: Events in a list. When so many wait, they are sent at once.
 LIST = 500
@@ -36,6 +36,8 @@ LIST = 500
 BETWEEN, FIRST = 0.5, 0.02
 #: Seconds until another attempt.
 TRY_AGAIN = 1.0
+#: Seconds between two complaints about forgotten events.
+COMPLAIN_AGAIN = 30.0
 #: Seconds that the last events have when the process leaves.
 LAST = 1.0
 
@@ -65,6 +67,7 @@ class EventSender:
         self._private: Collection[str] = ()
         self._waiting: deque[tuple[int, Event]] = deque(maxlen=KEPT)
         self._lost = 0
+        self._complained_at = -COMPLAIN_AGAIN
         self._courier = _Courier(self._take, bus, node, exchange, quiet or nullcontext())
 
     def switch(self, on: bool) -> None:
@@ -96,9 +99,10 @@ class EventSender:
 
     def _take(self) -> list[tuple[int, Event]]:
         """What waits, at most one list."""
-        if self._lost:
+        if self._lost and time.monotonic() > self._complained_at + COMPLAIN_AGAIN:
+            self._complained_at = time.monotonic()
             lost, self._lost = self._lost, 0
-            logger.warning("Monitors were not told of %d events: the server was away", lost)
+            logger.warning("Monitors were not told of %d events: they could not be sent", lost)
         waiting = self._waiting
         return [waiting.popleft() for _ in range(min(LIST, len(waiting)))]
 
