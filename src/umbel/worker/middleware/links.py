@@ -32,7 +32,8 @@ class Links(Middleware):
                 how = outcome.traceback
                 call_errbacks(job.task, job.context, outcome.error, how, send=following.send)
         outcome.following = following.messages()
-        if outcome.following and outcome.record is not None:
+        if outcome.state == states.SUCCESS and outcome.record is not None:
+            # Errbacks are no children: as with Celery, the record is made before them.
             children = [child.as_tuple() for child in job.context.children]
             outcome.record = replace(outcome.record, children=children)
         return outcome
