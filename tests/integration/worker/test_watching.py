@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import os
@@ -17,6 +18,7 @@ import pytest
 from tests.deployment import ROOT, await_true
 
 from umbel import Umbel
+from umbel.cli.events_view import EventsView
 from umbel.events.state import State
 
 
@@ -272,4 +274,39 @@ def test_a_worker_that_tells_nothing_begins_to_tell_when_somebody_watches(deploy
         dump.send_signal(signal.SIGINT)
         assert dump.wait(20) == 0
         reader.join(20)
+    app.close()
+
+
+def test_a_running_task_is_found_in_the_view_and_ended(deploy):
+    deployment = deploy()
+    deployment.start("-c", "1")
+    app = deployment.app()
+    view = EventsView(app)
+
+    def shown() -> list[str]:
+        rows = view.query_one("#tasks")
+        return [str(rows.get_row_at(row)[1]) for row in range(rows.row_count)]
+
+    def told_of() -> bool:
+        # Whoever was received before the worker was asked to tell is not told of.
+        app.send_task("add", args=(2, 3)).get(timeout=20)
+        return bool(shown()) and view.query_one("#workers").row_count == 1
+
+    async def until(pilot, condition) -> None:
+        deadline = time.monotonic() + 40
+        while not condition():
+            assert time.monotonic() < deadline, f"the view never showed it: {shown()}"
+            await pilot.pause(0.02)
+
+    async def operate() -> None:
+        async with view.run_test(size=(140, 30)) as pilot:
+            await until(pilot, told_of)
+            await pilot.press("slash", *"work", "enter")
+            result = app.send_task("work", args=("long", 60))
+            await until(pilot, lambda: shown() == ["STARTED"])
+            await pilot.press("r", "t")
+            await until(pilot, lambda: shown() == ["REVOKED"])
+            assert result.status == "REVOKED"
+
+    asyncio.run(operate())
     app.close()
