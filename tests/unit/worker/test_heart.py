@@ -31,6 +31,19 @@ def test_jobs_of_processes_that_are_no_more_still_count():
     assert (tally.count(), tally.active) == (10, 0)
 
 
+def test_jobs_of_processes_that_were_added_count():
+    board = Board(1, room=1)
+    tally = Tally(board.places)
+    board.places[0].count(3)
+    assert tally.count() == 3
+
+    added = board.add()
+    assert added is not None
+    added.count(4)
+
+    assert tally.count() == 7
+
+
 def test_a_heart_tells_first_that_it_is_online_and_last_that_it_is_not():
     with Umbel("proj", broker=f"memory://{uuid4().hex}", set_as_current=False) as app:
         listener = app.broker.bus.listen(["ours/*"])

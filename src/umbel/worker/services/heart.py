@@ -41,6 +41,8 @@ class Tally:
         """Look, and give the sum. To be called when a process has ended, too, before another
         takes its place."""
         for index, place in enumerate(self.places):
+            if index == len(self._last):  # the pool has grown
+                self._last.append(0)
             ran = place.ran
             if ran < self._last[index]:
                 self._before += self._last[index]
