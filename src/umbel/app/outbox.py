@@ -116,12 +116,20 @@ class AsyncCalls(Generic[P, R]):
         args: Sequence[Any] | None = None,
         kwargs: Any = None,
         task_id: str | None = None,
+        *,
+        link: Any = None,
+        link_error: Any = None,
+        shadow: str | None = None,
         **options: Unpack[CallOptions],
     ) -> AsyncResult[R]:
         """``apply_async`` inside an event loop: the loop goes on until the broker has taken it.
         With ``task_always_eager`` it is run first, and the loop waits."""
         task = cast("Task[P, R]", self)
-        return await send_without_blocking(task.apply_async, args, kwargs, task_id, **options)
+        more = {"link": link, "link_error": link_error, "shadow": shadow}
+        said: dict[str, Any] = {name: value for name, value in more.items() if value is not None}
+        return await send_without_blocking(
+            task.apply_async, args, kwargs, task_id, **options, **said
+        )
 
     async def adelay_many(self, calls: Iterable[Sequence[Any]]) -> list[AsyncResult[R]]:
         """``delay_many`` inside an event loop: ``await add.adelay_many([(1, 1), (2, 2)])``."""
@@ -130,6 +138,9 @@ class AsyncCalls(Generic[P, R]):
     async def aapply_async_many(
         self,
         calls: Iterable[tuple[Sequence[Any], Mapping[str, Any]]],
+        *,
+        link: Any = None,
+        link_error: Any = None,
         **options: Unpack[CallOptions],
     ) -> list[AsyncResult[R]]:
         """``apply_async_many`` inside an event loop. Who is cancelled, or told that the broker is
@@ -138,7 +149,9 @@ class AsyncCalls(Generic[P, R]):
         waiting = iter(calls)
         results: list[AsyncResult[R]] = []
         while chunk := list(islice(waiting, _CHUNK)):
-            results += await send_without_blocking(task.apply_async_many, chunk, **options)
+            results += await send_without_blocking(
+                task.apply_async_many, chunk, link=link, link_error=link_error, **options
+            )
         return results
 
 

@@ -167,17 +167,21 @@ class Task(Signing, TaskEvents, AsyncCalls[P, R]):
     def apply_async_many(
         self,
         calls: Iterable[tuple[Sequence[Any], Mapping[str, Any]]],
+        *,
+        link: Any = None,
+        link_error: Any = None,
         **options: Unpack[CallOptions],
     ) -> list[AsyncResult[R]]:
         """Send it once for each pair of args and kwargs, all with the same options. When the broker
         is away in the middle, ``OperationalError`` is raised and some may have been sent:
         ``publish_timeout`` (or ``timeout``) bounds each batch of a thousand."""
         app = self._app or current_app()
+        said: Any = {**options, "link": link, "link_error": link_error}
         if self.overrides("apply_async") or app.conf.task_always_eager:
-            return [self.apply_async(args, kwargs, **options) for args, kwargs in calls]
+            return [self.apply_async(args, kwargs, **said) for args, kwargs in calls]
         strict = self.typing or (self.typing is None and app.strict_typing)
         checked = (self._fitting(args, kwargs, strict=strict) for args, kwargs in calls)
-        sent: list[AsyncResult[R]] = app.publisher.send_many(self, checked, options)
+        sent: list[AsyncResult[R]] = app.publisher.send_many(self, checked, said)
         return sent
 
     def apply(  # noqa: PLR0917 - Celery's positions

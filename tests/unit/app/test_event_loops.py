@@ -10,6 +10,7 @@ from umbel import states
 from umbel.app.context import Context
 from umbel.exceptions import TimeoutError  # noqa: A004
 from umbel.message.failure import describe
+from umbel.message.protocol import decode_body
 from umbel.message.record import ResultRecord
 from umbel.result import allow_join_result
 
@@ -30,7 +31,9 @@ def store(app, task_id, value=None, status=states.SUCCESS):
 def test_a_call_inside_a_loop_is_on_the_queue_when_it_returns(app, add):
     async def call():
         first = await add.adelay(2, y=3)
-        second = await add.aapply_async((2,), {"y": 4}, task_id="mine", countdown=60)
+        second = await add.aapply_async(
+            (2,), {"y": 4}, task_id="mine", countdown=60, link=add.s(1), shadow="shown"
+        )
         third = await app.asend_task("proj.elsewhere", (1,), queue="far")
         return first, second, third
 
@@ -38,7 +41,11 @@ def test_a_call_inside_a_loop_is_on_the_queue_when_it_returns(app, add):
 
     assert second.id == "mine"
     assert app.broker.admin.locate(first.id).where == "ready"
-    assert app.broker.admin.locate("mine").where == "delayed"
+    [delayed] = app.broker.admin.delayed("celery")
+    assert (delayed.id, delayed.headers["shadow"]) == ("mine", "shown")
+    assert [
+        link["args"] for link in decode_body(delayed, ("application/json",))[2]["callbacks"]
+    ] == [[1]]
     assert app.broker.admin.locate(third.id).queue == "far"
 
 
