@@ -53,6 +53,11 @@ class Worker:
     #: Percent of ``freq`` after which a worker that says nothing counts as gone.
     expire_window: ClassVar[int] = 200
 
+    _fields: ClassVar[tuple[str, ...]] = (
+        *("hostname", "pid", "freq", "heartbeats", "clock", "active", "processed", "loadavg"),
+        *("sw_ident", "sw_ver", "sw_sys"),
+    )
+
     def __init__(  # noqa: PLR0917 - Celery's positions
         self,
         hostname: str | None = None,

@@ -78,6 +78,8 @@ class State:
         max_tasks_in_memory: int | None = 10000,
         on_node_join: Callable[[SeenWorker], object] | None = None,
         on_node_leave: Callable[[SeenWorker], object] | None = None,
+        tasks_by_type: Any = None,  # noqa: ARG002 - found out again, as the next one
+        tasks_by_worker: Any = None,  # noqa: ARG002
     ) -> None:
         #: Called with the state and each event, before it is taken in.
         self.event_callback = callback
