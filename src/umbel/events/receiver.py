@@ -206,7 +206,12 @@ class EventReceiver:
                 logger.exception("Could not take in the event %.500r", body)
 
     def _tell(self, method: str) -> None:
-        told: dict[str, Any] = {"method": method, "arguments": {}, "destination": None, "pattern": None}
+        told: dict[str, Any] = {
+            "method": method,
+            "arguments": {},
+            "destination": None,
+            "pattern": None,
+        }
         try:
             self._bus.publish(self.control_topic, {**told, "matcher": None}, {"expires": 0})
         except OperationalError as error:

@@ -21,14 +21,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection
 
-import msgspec
-
 from umbel.events.emitter import Emitter
 from umbel.events.types import ChildExited, ChildStarted, WorkerReady, WorkerStopped, WorkerStopping
 from umbel.signals import worker_before_create_process
 from umbel.waker import Waker, readable
 from umbel.worker.bell import Bell
 from umbel.worker.board import Board, Place
+from umbel.worker.child import Child, describe
 from umbel.worker.line import Line, Lines
 from umbel.worker.options import WorkerOptions
 from umbel.worker.process import run_child
@@ -49,22 +48,6 @@ LIMIT_EVERY = 0.1
 SHORT_LIFE = 1.0
 #: Seconds for the steward to take the loans back when the worker stops.
 BURIAL_TIMEOUT = 5.0
-
-
-class Child(msgspec.Struct):
-    """One child process and the place it has on the board."""
-
-    pid: int
-    place: Place
-    started: float
-    #: How many predecessors in this place died at once after starting.
-    failures: int = 0
-    #: Why the supervisor killed it, if it did; for TIME_LIMIT the loan that was past its limit.
-    cause: Cause = Cause.CRASHED
-    #: It was told to leave, and nobody follows it.
-    leaving: bool = False
-    overdue: str = ""
-    limit: float = 0.0
 
 
 class Supervisor:
@@ -114,8 +97,8 @@ class Supervisor:
             self._end_overdue()
             self._end_unwanted()
             self._obey_signals()
-            self._restart()
             self._resize()
+            self._renew()
             self._fork_due()
         self._wait_for_burials()
         self.emitter.emit(WorkerStopped(node=self.options.node))
@@ -136,11 +119,11 @@ class Supervisor:
 
     def staying(self) -> list[Place]:
         """The places of the processes that are not about to leave for good; from any thread."""
-        return [child.place for child in list(self.children.values()) if not child.leaving]
+        return [child.place for child in list(self.children.values()) if not child.last]
 
     def restart(self, first: Callable[[], None]) -> None:
-        """Replace all processes, each when it has finished what it runs; before, in the thread that
-        forks, call ``first``. From any thread."""
+        """Replace all processes, one after the other, each when it has finished what it runs; before,
+        in the thread that forks, call ``first``. From any thread."""
         self._restarts.append(first)
         self._waker.set()
 
@@ -160,8 +143,8 @@ class Supervisor:
             if not self._soft:
                 self._kill_at = time.monotonic() + self.options.drain_timeout
             self.emitter.emit(WorkerStopping(node=self.options.node, warm=True))
-            for pid in self.children:
-                self.lines.drain(pid)
+            for child in self.children.values():
+                self._tell_to_leave(child)
 
     def _is_to_be_cold(self) -> bool:
         """Whether what runs is to be given back at once."""
@@ -191,7 +174,7 @@ class Supervisor:
         ready yet leave first, and those that are at work last."""
         if self.stopping:
             return
-        staying = [child for child in self.children.values() if not child.leaving]
+        staying = [child for child in self.children.values() if not child.last]
         missing = self.size.wanted - len(staying) - len(self._vacancies)
         while missing > 0 and self._vacancies.add():
             missing -= 1
@@ -202,15 +185,25 @@ class Supervisor:
                 key=lambda child: (child.place.ready, not child.place.idle, -child.place.number)
             )
             for child in staying[:-missing]:
-                child.leaving = True
-                self.lines.drain(child.pid)
+                child.last = True
+                self._tell_to_leave(child)
 
-    def _restart(self) -> None:
+    def _renew(self) -> None:
+        """Replace the processes that are to be: one at a time, so that others go on, and stay where
+        the new one cannot start. One that works on does not keep the others waiting."""
         while self._restarts:
             self._restarts.popleft()()
-            if not self.stopping:
-                for pid in self.children:
-                    self.lines.drain(pid)
+            for child in self.children.values():
+                child.stale = True
+        stale = [child for child in self.children.values() if child.stale and not child.told]
+        if not stale or self.stopping or len(self._vacancies):
+            return
+        if all(child.settled for child in self.children.values()):
+            self._tell_to_leave(min(stale, key=lambda child: not child.place.idle))
+
+    def _tell_to_leave(self, child: Child) -> None:
+        child.told = True
+        self.lines.drain(child.pid)
 
     # Children ---------------------------------------------------------------------------------------
 
@@ -278,7 +271,7 @@ class Supervisor:
         place = child.place
         if place.rise():  # it was the one that watched
             self.bell.ring_in(0.0)
-        detail = _describe(status)
+        detail = describe(status)
         clean = os.WIFEXITED(status) and os.WEXITSTATUS(status) == 0
         if place.consumer_id:
             self.steward.bury(
@@ -300,7 +293,7 @@ class Supervisor:
 
     def _succeed(self, child: Child, *, clean: bool) -> None:
         """Make room for the next process; one that dies at once is not restarted in a tight loop."""
-        if child.leaving:
+        if child.last:
             self._vacancies.give_up(child.place)
             return
         lived = time.monotonic() - child.started
@@ -360,14 +353,6 @@ class Supervisor:
             readable((self._waker.fd,), 0.02)
         self.steward.stop()
         self.steward.join(BURIAL_TIMEOUT)
-
-
-def _describe(status: int) -> str:
-    if not os.WIFSIGNALED(status):
-        return f"exit code {os.WEXITSTATUS(status)}"
-    number = os.WTERMSIG(status)
-    known = {one.value: one.name for one in signal.Signals}
-    return f"signal {number} ({known.get(number, 'real-time')})"
 
 
 def _flush() -> None:

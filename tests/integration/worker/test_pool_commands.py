@@ -55,6 +55,24 @@ def test_a_worker_grows_and_shrinks_while_it_works(deploy, tell):
     assert "died" not in node.log
 
 
+def test_no_task_is_lost_or_runs_twice_while_the_size_changes_all_the_time(deploy, tell):
+    deployment = deploy(worker_pool_restarts=True)
+    node = deployment.start("-c", "2")
+    app, runs = deployment.app(), deployment.runs
+    tags = [str(number) for number in range(500)]
+    results = [app.send_task("work", args=(tag, 0.004)) for tag in tags]
+    for by in (3, 2, 1):
+        assert tell(app, "pool_grow", n=by) == {"ok": "pool will grow"}
+        assert tell(app, "pool_restart") == {"ok": "reload started"}
+        assert tell(app, "pool_shrink", n=by) == {"ok": "pool will shrink"}
+
+    assert [result.get(timeout=30) for result in results] == tags
+    await_true(lambda: len(node.children()) == 2, 10)
+    assert runs.count("start") == runs.count("end") == Counter(tags)
+    assert "died" not in node.log
+    assert "taken back" not in node.log
+
+
 def test_processes_are_replaced_with_new_code_and_finish_what_they_run(deploy, tell, tmp_path):
     module = Path(tmp_path) / "renewed.py"
     module.write_text(VERSION.format(version=1))
