@@ -19,7 +19,7 @@ LONG = 30.0
 @pytest.fixture
 def nodes(deploy):
     """The deployment, with two workers that listen."""
-    deployment = deploy()
+    deployment = deploy(worker_heartbeat_limit=30.0)  # nobody is to be declared dead here
     for name in ("one", "two"):
         deployment.start("-c", "1", name=name, app="tests.apps.steered", ready=False)
     for node in deployment.nodes:
