@@ -12,6 +12,7 @@ import signal
 import threading
 import time
 from abc import ABC, abstractmethod
+from operator import itemgetter
 from types import FrameType
 
 __all__ = ["Alarm", "MainThreadAlarm", "ThreadAlarm"]
@@ -45,13 +46,15 @@ class Alarm(ABC):
 
 
 class MainThreadAlarm(Alarm):
-    """For the main thread alone, and one interruption at a time."""
+    """For the main thread alone, where the signals arrive."""
 
     def __init__(self) -> None:
         self._change = threading.Condition()
-        self._moment: float | None = None
-        self._error: BaseException | None = None
-        self._due = 0.0
+        #: Monotonic moment, what to raise then, and the token of what it is meant for; the earliest
+        #: first. Replaced, never changed: the handler may come at any moment.
+        self._armed: tuple[tuple[float, BaseException, object], ...] = ()
+        #: Up to this moment signals were sent.
+        self._rung = 0.0
         self._token: object = None
         self._thread: threading.Thread | None = None
 
@@ -66,7 +69,7 @@ class MainThreadAlarm(Alarm):
         with self._change:
             if token is None or token is not self._token:
                 return
-            self._due, self._error = 0.0, error
+            self._armed = ((0.0, error, token), *self._armed)
         signal.pthread_kill(_main_thread(), signal.SIGUSR1)
 
     def arm(self, seconds: float, error: BaseException) -> None:
@@ -74,32 +77,33 @@ class MainThreadAlarm(Alarm):
             self._thread = threading.Thread(target=self._watch, name="umbel-alarm", daemon=True)
             self._thread.start()
         with self._change:
-            self._due = self._moment = time.monotonic() + seconds
-            self._error = error
+            one = (time.monotonic() + seconds, error, self._token)
+            self._armed = tuple(sorted((*self._armed, one), key=itemgetter(0)))
             self._change.notify()
 
     def disarm(self) -> None:
         self._token = None
-        self._error = None
-        self._moment = None
+        self._armed = ()
 
     def _watch(self) -> None:
         main = _main_thread()
         while True:
             with self._change:
-                moment = self._moment
+                moment = next((one[0] for one in self._armed if one[0] > self._rung), None)
                 left = None if moment is None else moment - time.monotonic()
-                if left is None or left > 0:
+                if moment is None or left is None or left > 0:
                     self._change.wait(left)
                     continue
-                self._moment = None
+                self._rung = moment
             signal.pthread_kill(main, signal.SIGUSR1)
 
     def _on_signal(self, _signum: int, _frame: FrameType | None) -> None:
         # A signal that was sent for the job before this one arrives early, and is ignored.
-        if self._error is not None and time.monotonic() >= self._due:
-            error, self._error = self._error, None
-            raise error
+        if self._armed and time.monotonic() >= self._armed[0][0]:
+            (_moment, error, token), *others = self._armed
+            self._armed = tuple(others)
+            if token is self._token:
+                raise error
 
 
 class ThreadAlarm(Alarm):

@@ -279,14 +279,11 @@ class Worker:
         limited = sorted(name for name, task in self.options.tasks.items() if task.time_limit)
         if kind.ends_jobs or not (self.options.time_limit or limited):
             return
-        what = "are not kept by this pool"
-        if kind.slots:
-            what = "only raise TimeLimitExceeded inside the task with this pool"
         logger.warning(
-            "Hard time limits (%s) %s: it has no process of its own for each task, which could be "
-            "ended. Use -P prefork where that matters",
+            "Hard time limits (%s) only raise TimeLimitExceeded inside the task with this pool: it "
+            "has no process of its own for each task, which could be ended. Use -P prefork where "
+            "that matters",
             ", ".join(limited[:5]) or "time_limit",
-            what,
         )
 
     def _remote_control(self) -> RemoteControl:

@@ -2,6 +2,7 @@
 
 import contextlib
 import signal
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -170,3 +171,46 @@ def test_a_thread_is_interrupted_from_another_one_and_its_next_work_is_not():
                 alarm.interrupt(token, Interrupted())
         working.result(20)
     assert hits
+
+
+def test_the_main_thread_may_have_several_alarms(alarm):
+    alarm.arm(0.02, Interrupted())
+    alarm.arm(0.1, TimeoutError())
+    with pytest.raises(Interrupted):
+        time.sleep(10)
+    with pytest.raises(TimeoutError):
+        time.sleep(10)
+
+
+def test_an_interruption_that_comes_too_late_hits_nobody(alarm):
+    token = alarm.begin()
+    alarm.disarm()
+    alarm.begin()
+    alarm.interrupt(token, Interrupted())
+    time.sleep(0.01)
+    alarm.disarm()
+
+
+def test_a_thread_whose_alarm_was_taken_back_can_be_profiled(in_thread):
+    """An interpreter that goes on looking for what was taken back stands still under a profiler."""
+    alarm = ThreadAlarm()
+
+    def work():
+        for _ in range(50):
+            alarm.begin()
+            alarm.arm(0.0001, Interrupted())
+            with contextlib.suppress(Interrupted):
+                try:
+                    time.sleep(0.0005)
+                finally:
+                    alarm.disarm()
+
+    in_thread(work)
+    seen = []
+    program = "def called(): return 1\nfor _ in range(9): called()"
+    sys.setprofile(lambda *event: seen.append(event[1]))
+    try:
+        exec(program, {})
+    finally:
+        sys.setprofile(None)
+    assert seen.count("return") >= 9
