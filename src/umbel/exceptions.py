@@ -128,19 +128,21 @@ class Retry(TaskPredicate):
     def __init__(
         self,
         message: str | None = None,
-        exc: BaseException | None = None,
+        exc: BaseException | str | None = None,
         when: Any = None,
         is_eager: bool = False,
         sig: Any = None,
     ) -> None:
         self.message = message
-        self.exc = exc
+        #: The cause, and its text; a cause may be given as text alone.
+        self.exc = None if isinstance(exc, str) else exc
+        self.excs = exc if isinstance(exc, str) else None if exc is None else repr(exc)
         self.when = when
         self.is_eager = is_eager
         self.sig = sig
         #: The message of the next run, where it is still to be sent (with the settlement).
         self.next_message: Any = None
-        super().__init__(message, repr(exc) if exc is not None else None, when)
+        super().__init__(message, self.excs, when)
 
     def humanize(self) -> str:
         """``in 3s`` or ``at 2026-01-01 …``, for log lines."""
@@ -151,7 +153,7 @@ class Retry(TaskPredicate):
     def __str__(self) -> str:
         if self.message:
             return self.message
-        cause = f": {self.exc!r}" if self.exc is not None else ""
+        cause = f": {self.excs}" if self.excs is not None else ""
         return f"Retry {self.humanize()}{cause}"
 
 

@@ -167,7 +167,7 @@ def _run(task: Task[..., Any], request: Context) -> tuple[str, Any, str | None]:
         if type(value) in GENERATORS:
             return _ended_badly(task, request, EncodeError(explain_generator(value)))
         if request.callbacks:
-            send_callbacks(task, request, value, Signature.apply_async)
+            send_callbacks(task.app, request, value, Signature.apply_async)
         task.on_success(value, request.id or "", request.args, request.kwargs)
         task.after_return(
             states.SUCCESS, value, request.id or "", request.args, request.kwargs, None
@@ -188,7 +188,7 @@ def _ended_badly(
     arguments: tuple[Any, ...] = (request.id, request.args, request.kwargs, information)
     if state == states.FAILURE and request.errbacks:
         how = information.traceback
-        call_errbacks(task, request, error, how, send=Signature.apply, run=_awaited)
+        call_errbacks(task.app, request, error, how, send=Signature.apply, run=_awaited)
     getattr(task, _AFTER[state])(cause, *arguments)
     if state == states.FAILURE:
         if not isinstance(error, as_types(task.throws or ())):

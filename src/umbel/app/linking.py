@@ -24,7 +24,7 @@ from umbel.message.failure import describe, restore
 from umbel.message.message import Message
 
 if TYPE_CHECKING:
-    from umbel.app.task import Task
+    from umbel.app.app import Umbel
 
 __all__ = ["FAILED", "call_errbacks", "failure_of", "send_callbacks", "send_errbacks"]
 
@@ -39,17 +39,17 @@ _LARGE = 65536
 Send = Callable[..., object]
 
 
-def send_callbacks(task: Task[..., Any], request: Context, value: Any, send: Send) -> None:
+def send_callbacks(app: Umbel, request: Context, value: Any, send: Send) -> None:
     """The task of ``request`` returned ``value``."""
     for link in as_list(request.callbacks):
         try:
-            send(_signature(task, link), (value,))
+            send(_signature(app, link), (value,))
         except Exception:
             logger.exception("Callback %s of task %s[%s] could not be sent", *_place(link, request))
 
 
 def call_errbacks(
-    task: Task[..., Any],
+    app: Umbel,
     request: Context,
     error: BaseException,
     traceback: str | None,
@@ -61,7 +61,7 @@ def call_errbacks(
     others may be waiting for this thread."""
     for link in as_list(request.errbacks):
         try:
-            errback = _signature(task, link)
+            errback = _signature(app, link)
             if not takes_failure(errback):
                 send(errback, (request.id,))
             elif not errback.type.is_coroutine:
@@ -79,7 +79,7 @@ def call_errbacks(
 
 
 def send_errbacks(
-    task: Task[..., Any],
+    app: Umbel,
     request: Context,
     error: BaseException,
     traceback: str | None,
@@ -88,7 +88,7 @@ def send_errbacks(
     """The task of ``request`` failed somewhere else; nothing of a project is called here."""
     for link in as_list(request.errbacks):
         try:
-            errback = _signature(task, link)
+            errback = _signature(app, link)
             if takes_failure(errback):
                 _send_described(errback, request, error, traceback, send)
             else:
@@ -128,9 +128,9 @@ def _fits(arguments: Arguments, errback: Signature, count: int) -> bool:
     return True
 
 
-def _signature(task: Task[..., Any], link: Any) -> Signature:
+def _signature(app: Umbel, link: Any) -> Signature:
     check_link(link, of="a link in a message")
-    return signature(link, app=task.app)
+    return signature(link, app=app)
 
 
 def _send_described(

@@ -155,7 +155,12 @@ class Pipeline:
     def settle(self, job: Job, outcome: Outcome) -> Settlement:
         """Let every middleware see how it ended, innermost first, and say it to the broker."""
         embed = job.embed
-        linked = embed and (embed.get("callbacks") or embed.get("errbacks"))
+        linked = embed and (
+            embed.get("callbacks")
+            or embed.get("errbacks")
+            or embed.get("chain")
+            or embed.get("chord")
+        )
         for settle in self._settle_linked if linked else self._settle:
             try:
                 outcome = settle(job, outcome)

@@ -75,7 +75,8 @@ class LastWills:
 
     def following(self, message: Message, error: BaseException) -> tuple[Message, ...]:
         """The errbacks of a task that failed like this. Nothing of the project is called."""
-        task = self.tasks.get(message.task)
+        # Errbacks need no task; any task of this worker knows the app.
+        task = self.tasks.get(message.task) or next(iter(self.tasks.values()), None)
         if task is None:
             return ()
         try:
@@ -86,7 +87,7 @@ class LastWills:
             following = Following(message)
             with task.requested(request):
                 traceback = f"{type(error).__name__}: {error}"
-                send_errbacks(task, request, error, traceback, following.send)
+                send_errbacks(task.app, request, error, traceback, following.send)
             return following.messages()
         except Exception:
             logger.exception("The errbacks of task %s could not be sent", message.id)

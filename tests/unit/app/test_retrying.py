@@ -395,3 +395,11 @@ def test_an_overridden_signature_from_request_decides_the_next_run(app, running,
 
     [message] = sent(app, "other")
     assert (message.id, message.retries) == ("id", 1)
+
+
+def test_the_cause_of_a_retry_may_be_given_as_text():
+    made = Retry(exc="out of order", when=5)
+
+    assert (made.exc, made.excs) == (None, "out of order")
+    assert str(made) == "Retry in 5s: out of order"
+    assert str(Retry("later", ValueError())) == "later"

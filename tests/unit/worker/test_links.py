@@ -306,3 +306,12 @@ def test_a_generator_is_refused_and_not_tried_again(app, run):
     settlement = run()
     assert "the task returned an async generator" in settlement.reason
     assert settlement.record.result["exc_type"] == EncodeError.__name__
+
+
+def test_a_workflow_that_is_not_gone_on_with_is_reported(app, run, tasks, caplog):
+    embed = {"callbacks": None, "errbacks": None, "chain": [tasks.double.s()], "chord": None}
+    app.broker.publish([message("double", body=json.dumps([[1], {}, embed]).encode())])
+
+    assert run().record.result == 2
+    assert "double" in caplog.text
+    assert "is part of a workflow" in caplog.text

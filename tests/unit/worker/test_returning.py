@@ -228,3 +228,13 @@ def test_what_a_task_refuses_for_good_is_known_as_a_failure(app, run):
 
     refuse.delay(True)
     assert run().record is None
+
+
+def test_errbacks_of_a_task_that_the_rescuer_does_not_know_are_sent_all_the_same(app, rescue):
+    task(app)
+    result = app.send_task("elsewhere.work", link_error=app.signature("elsewhere.errback"))
+
+    [following] = rescue(Cause.TIME_LIMIT).publish
+
+    assert following.task == "elsewhere.errback"
+    assert following.headers["parent_id"] == result.id

@@ -6,6 +6,8 @@ the pipeline only for jobs whose messages name any; how it is done is ``app/link
 
 from __future__ import annotations
 
+import logging
+
 from msgspec.structs import replace
 
 from umbel import states
@@ -17,6 +19,8 @@ from umbel.worker.middleware.base import Middleware
 
 __all__ = ["Links"]
 
+logger = logging.getLogger("umbel.worker")
+
 
 class Links(Middleware):
     """Stands before ``Remember``: by then it is known whether the result can be kept."""
@@ -25,12 +29,20 @@ class Links(Middleware):
 
     def settle(self, job: Job, outcome: Outcome) -> Outcome:
         following = Following(job.message)
+        app = job.task.app
+        if job.embed.get("chain") or job.embed.get("chord"):
+            logger.error(
+                "Task %s[%s] is part of a workflow (chain or chord), with which this version of Umbel does "
+                "not go on",
+                job.message.task,
+                job.message.id,
+            )
         with job.task.requested(job.context):
             if outcome.state == states.SUCCESS:
-                send_callbacks(job.task, job.context, outcome.value, following.send)
+                send_callbacks(app, job.context, outcome.value, following.send)
             elif _failed(outcome) and outcome.error is not None:
                 how = outcome.traceback
-                call_errbacks(job.task, job.context, outcome.error, how, send=following.send)
+                call_errbacks(app, job.context, outcome.error, how, send=following.send)
         outcome.following = following.messages()
         if outcome.state == states.SUCCESS and outcome.record is not None:
             # Errbacks are no children: as with Celery, the record is made before them.
