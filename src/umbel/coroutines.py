@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Coroutine, Generator, Sequence
+from collections.abc import Coroutine, Generator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from contextvars import copy_context
 from typing import Any
 
-__all__ = ["Leash", "Runner", "Steered", "limited", "run_once"]
+from umbel.leash import Leash
+
+__all__ = ["Runner", "Steered", "limited", "run_once"]
 
 
 class Steered:
@@ -107,38 +108,16 @@ def _in_thread(coroutine: Coroutine[Any, Any, Any]) -> Any:
         return thread.submit(context.run, asyncio.run, coroutine).result()
 
 
-class Leash:
-    """What ends a coroutine from outside: ``limits``, after so many seconds what; or ``interrupt``."""
-
-    __slots__ = ("_held", "limits")
-
-    def __init__(self, limits: Sequence[tuple[float, BaseException]] = ()) -> None:
-        self.limits = limits
-        self._held: tuple[asyncio.AbstractEventLoop, Steered] | None = None
-
-    def interrupt(self, error: BaseException) -> None:
-        """Raise this where the coroutine waits; nothing, where it does not run. From any thread."""
-        held = self._held
-        if held is not None:
-            loop, steered = held
-            with suppress(RuntimeError):  # its loop has just been closed
-                loop.call_soon_threadsafe(steered.interrupt, error)
-
-    async def hold(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
-        """Await it."""
-        steered, loop = Steered(coroutine), asyncio.get_running_loop()
-        timers = [
-            loop.call_later(seconds, steered.interrupt, error) for seconds, error in self.limits
-        ]
-        self._held = loop, steered
-        try:
-            return await steered
-        finally:
-            self._held = None
-            for timer in timers:
-                timer.cancel()
-
-
 async def limited(coroutine: Coroutine[Any, Any, Any], leash: Leash | None) -> Any:
     """Await it, on the leash if there is one."""
-    return await coroutine if leash is None else await leash.hold(coroutine)
+    if leash is None:
+        return await coroutine
+    steered, loop = Steered(coroutine), asyncio.get_running_loop()
+    timers = [loop.call_later(seconds, steered.interrupt, error) for seconds, error in leash.limits]
+    leash.held = loop, steered
+    try:
+        return await steered
+    finally:
+        leash.held = None
+        for timer in timers:
+            timer.cancel()

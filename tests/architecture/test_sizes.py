@@ -21,11 +21,11 @@ EMPTY_NAMES = {"utils", "util", "common", "helpers", "helper", "misc"}
 #: name: (module, imported) -> why it cannot stand at the top.
 LAZY_IMPORTS: dict[tuple[str, str], str] = {
     ("app/eager.py", "umbel.coroutines"): "asyncio takes 20 ms, and few run coroutines eagerly",
-    ("app/events.py", "umbel.offload"): "asyncio is of use to callers inside an event loop only",
     ("backends/base.py", "umbel.offload"): "asyncio is of use to callers inside an event loop only",
     ("backends/memory.py", "asyncio"): "as above",
     ("backends/redis.py", "umbel.backends.redis_waits"): "as above",
     ("backends/sql.py", "umbel.backends.sql_watcher"): "as above",
+    ("app/events.py", "umbel.offload"): "as above",
     ("brokers/base.py", "umbel.offload"): "as above",
     ("brokers/redis/broker.py", "umbel.brokers.redis.async_sending"): "as above",
     ("cli/events.py", "umbel.cli.events_camera"): "few have a camera",
@@ -36,7 +36,13 @@ LAZY_IMPORTS: dict[tuple[str, str], str] = {
     ("drivers/kinds.py", "importlib.metadata"): "12 ms, and only a scheme of others needs it",
     ("drivers/redis/sockets.py", "ssl"): "8 ms at every start, and few use TLS",
     ("message/serializers.py", "yaml"): "PyYAML is an optional package",
+    ("cli/worker.py", "umbel.cli.reload"): "for development",
+    ("worker/coroutine_runner.py", "umbel.coroutines"): "asyncio takes 20 ms, and few tasks want it",
+    ("worker/execution.py", "umbel.coroutines"): "as above",
     ("worker/pools/kinds.py", "umbel.worker.greenlets"): "gevent is an optional package",
+    ("worker/pools/kinds.py", "umbel.worker.pools.event_loop"): "asyncio takes 20 ms",
+    ("worker/rate_limits.py", "tempfile"): "5 ms, and only where there is no memfd",
+    ("worker/worker.py", "umbel.worker.services.health"): "http.server takes 10 ms, and few are probed",
 }
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef

@@ -8,7 +8,8 @@ import threading
 
 import pytest
 
-from umbel.coroutines import Leash, Runner, Steered, limited, run_once
+from umbel.coroutines import Runner, Steered, limited, run_once
+from umbel.leash import Leash
 
 
 class Interruption(Exception):

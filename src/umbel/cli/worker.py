@@ -17,7 +17,6 @@ from umbel.cli.launch import Launch, launch_options, writes_json
 from umbel.cli.main import Invocation
 from umbel.cli.numbers import Decimal, Range, Whole
 from umbel.cli.program import Program
-from umbel.cli.reload import run_reloading
 from umbel.events.emitter import Emitter
 from umbel.worker.board import Board
 from umbel.worker.log import LogLines
@@ -93,6 +92,8 @@ def worker(obj: Invocation, /, **flags: Any) -> int:
     launch = Launch.take(flags)
     launch.prepare(obj)
     if flags.pop("reload"):
+        from umbel.cli.reload import run_reloading
+
         launch.refuse_detached("--reload")
         return run_reloading(Path(launch.workdir or obj.values.get("workdir") or ".").absolute())
     app = obj.app

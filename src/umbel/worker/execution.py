@@ -10,33 +10,35 @@ order of the list is the order of the work. ``execute`` runs wherever the pool s
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import time
-from collections.abc import Sequence
-from concurrent.futures import Executor
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from types import CoroutineType
-from typing import Any, NoReturn, Self
+from typing import Any, NoReturn, Self, TypeAlias
 
 from umbel import states
 from umbel.app.context import Context
 from umbel.app.linking import FAILED, failure_of
 from umbel.brokers.base import Settlement, Verdict
-from umbel.coroutines import Runner, limited
 from umbel.exceptions import DecodeError, EncodeError, InvalidTaskError, Reject, WorkerTerminate
 from umbel.message.failure import ErrorInfo
 from umbel.message.protocol import decode_body
 from umbel.message.refusals import GENERATORS, explain_generator
 from umbel.message.tracebacks import one_line
 from umbel.signals import task_internal_error
+from umbel.worker.coroutine_runner import CoroutineRunner, plain_runner
 from umbel.worker.job import Job, Outcome
 from umbel.worker.middleware.base import Middleware
 
 __all__ = ["Pipeline", "conclude"]
 
 logger = logging.getLogger("umbel.worker")
+
+
+#: Calls a function with a job in a thread, while the event loop goes on.
+Threads: TypeAlias = Callable[[Callable[[Job], Outcome | None], Job], Awaitable[Outcome | None]]
 
 
 class Pipeline:
@@ -47,12 +49,12 @@ class Pipeline:
         middlewares: Sequence[Middleware],
         node: str,
         accept: frozenset[str],
-        runner: Runner | None = None,
+        runner: CoroutineRunner | None = None,
     ) -> None:
         self.node = node
         self.accept = accept
         self._pid = os.getpid()
-        self._runner = runner or Runner()
+        self._runner = runner or CoroutineRunner(plain_runner)
         self._blocks = [m.blocks for m in middlewares if _overrides(m, "blocks")]
         self._admit = [m.admit for m in middlewares if _overrides(m, "admit")]
         self._around = [m.around for m in middlewares if _overrides(m, "around")]
@@ -86,14 +88,14 @@ class Pipeline:
         job.runtime = time.monotonic() - job.began
         return self.settle(job, outcome)
 
-    async def execute_coroutine(self, job: Job, threads: Executor) -> Settlement:
+    async def execute_coroutine(self, job: Job, threads: Threads) -> Settlement:
         """As ``execute``, for an ``async def`` task on the running event loop. What blocks before
-        it begins gets a thread."""
+        it begins gets one of the threads."""
         job.began = time.monotonic()
         job.started_at = time.time()
         try:
             if any(blocks(job) for blocks in self._blocks):
-                outcome = await asyncio.get_running_loop().run_in_executor(threads, self.admit, job)
+                outcome = await threads(self.admit, job)
             else:
                 outcome = self.admit(job)
             outcome = outcome or await self._await(job)
@@ -106,6 +108,8 @@ class Pipeline:
         return self.settle(job, outcome)
 
     async def _await(self, job: Job) -> Outcome:
+        from umbel.coroutines import limited  # loaded by now
+
         try:
             with self._surroundings(job):
                 value = await limited(job.call(*job.args, **job.kwargs), job.leash)
@@ -139,7 +143,7 @@ class Pipeline:
             with self._surroundings(job):
                 value = job.call(*job.args, **job.kwargs)
                 if type(value) is CoroutineType:
-                    value = self._runner.run(limited(value, job.leash))
+                    value = self._runner.run(value, job.leash)
         except WorkerTerminate:
             raise
         except BaseException as error:  # noqa: BLE001 - SystemExit, CancelledError, … of a task

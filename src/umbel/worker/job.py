@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from umbel.brokers.base import Delivery
-from umbel.coroutines import Leash
+from umbel.leash import Leash
 from umbel.message.message import Message
 from umbel.message.record import ResultRecord
 

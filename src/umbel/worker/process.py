@@ -13,6 +13,7 @@ from umbel.events.emitter import Emitter
 from umbel.signals import worker_process_shutdown
 from umbel.worker.batch import BatchSize
 from umbel.worker.consumer import ConsumerLoop
+from umbel.worker.coroutine_runner import CoroutineRunner
 from umbel.worker.execution import Pipeline
 from umbel.worker.guardian import Guardian
 from umbel.worker.job import Job
@@ -52,7 +53,7 @@ class WorkerProcess:
         self.backend = options.open_backend()
         self.kind = kind = kinds.find(options.pool, inside=options.inside)
         self.alarm = kind.alarm()
-        self.runner = kind.runner()
+        self.runner = CoroutineRunner(kind.runner)
         #: What ended the loop, where it does not end the process.
         self.failure: BaseException | None = None
         pipeline = Pipeline(self._middlewares(), options.node, options.accept, self.runner)

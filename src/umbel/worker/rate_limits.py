@@ -12,7 +12,6 @@ import fcntl
 import math
 import mmap
 import os
-import tempfile
 import time
 import weakref
 from collections.abc import Collection, Iterator, Mapping
@@ -167,5 +166,7 @@ def _open_lock() -> int:
     """A file that nobody else has: its bytes are what is locked, one for each task."""
     if hasattr(os, "memfd_create"):
         return os.memfd_create("umbel-rate-limits")
+    import tempfile  # which takes 5 ms, where there is no memfd
+
     with tempfile.TemporaryFile() as file:
         return os.dup(file.fileno())

@@ -7,8 +7,10 @@ import logging
 import os
 import signal
 import time
+from collections.abc import Callable
 from functools import partial
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from umbel import states
 from umbel.brokers.base import Delivery, Settlement, Verdict
@@ -34,13 +36,15 @@ from umbel.worker.process import FROM_TERMINAL, WorkerProcess, behave_as_usual
 from umbel.worker.rescue import TERMINATED, Rescuer
 from umbel.worker.returning import LastWills
 from umbel.worker.services.autoscaler import Autoscaler
-from umbel.worker.services.health import Health
 from umbel.worker.services.remote import RemoteControl
 from umbel.worker.services.steward import Steward
 from umbel.worker.shutdown import quit_after, term_is_quit
 from umbel.worker.stacks import answer_with_stacks
 from umbel.worker.supervisor import Supervisor
 from umbel.worker.telling import Telling
+
+if TYPE_CHECKING:
+    from umbel.worker.services.health import Health
 
 __all__ = ["Worker"]
 
@@ -90,7 +94,7 @@ class Worker:
         self.supervisor = Supervisor(options, self.board, self.steward, emitter)
         self.autoscaler = self._make_autoscaler()
         address = options.health_address
-        self.health = Health(address, self.ready) if address else None
+        self.health = _health(address, self.ready) if address else None
         #: By which signal somebody ended a task while it ran, as far as we were asked.
         self.ended_by: dict[str, int] = {}
         self.telling = Telling(self)
@@ -310,6 +314,12 @@ class Worker:
                     dead=settlement.verdict is Verdict.REJECT,
                 )
             )
+
+
+def _health(address: str, ready: Callable[[], bool]) -> Health:
+    from umbel.worker.services.health import Health
+
+    return Health(address, ready)
 
 
 def _line(error: OperationalError) -> str:

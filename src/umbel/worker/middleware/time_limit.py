@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
 
-from umbel.coroutines import Leash
+from umbel.leash import Leash
 from umbel.exceptions import SoftTimeLimitExceeded, TimeLimitExceeded
 from umbel.worker.alarm import Alarm
 from umbel.worker.job import Job

@@ -18,7 +18,7 @@ from contextvars import Context, copy_context
 from umbel.brokers.base import Settlement
 from umbel.worker.board import Place, Slot
 from umbel.worker.execution import Pipeline
-from umbel.worker.job import Job
+from umbel.worker.job import Job, Outcome
 from umbel.worker.pools.base import Pool
 
 __all__ = ["EventLoopPool"]
@@ -110,9 +110,14 @@ class EventLoopPool(Pool):
 
     async def _work(self, job: Job, slot: Slot) -> None:
         self._take(job, slot)
-        settlement = await self.pipeline.execute_coroutine(job, self._threads)
+        settlement = await self.pipeline.execute_coroutine(job, self._in_thread)
         slot.end()
         self._end_job(job, slot, settlement)
+
+    async def _in_thread(
+        self, function: Callable[[Job], Outcome | None], job: Job
+    ) -> Outcome | None:
+        return await self._loop.run_in_executor(self._threads, function, job)
 
     def _end_job(self, job: Job, slot: Slot, settlement: Settlement) -> None:
         del self._began[slot]

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 from msgspec.structs import replace
 
-from umbel.coroutines import Runner
 from umbel.exceptions import ImproperlyConfigured
 from umbel.spelling import nearest
 from umbel.worker.alarm import Alarm, MainThreadAlarm, ThreadAlarm
 from umbel.worker.board import Place
+from umbel.worker.coroutine_runner import plain_runner
 from umbel.worker.execution import Pipeline
 from umbel.worker.pools.base import Pool
-from umbel.worker.pools.event_loop import EventLoopPool
 from umbel.worker.pools.inline import InlinePool
 from umbel.worker.pools.threads import ThreadsPool
+
+if TYPE_CHECKING:
+    from umbel.coroutines import Runner
 
 __all__ = ["KINDS", "PoolKind", "find", "shape"]
 
@@ -29,7 +31,7 @@ class PoolKind(msgspec.Struct, frozen=True, kw_only=True):
     make: Callable[[Pipeline, Place], Pool]
     alarm: Callable[[], Alarm]
     #: Runs coroutines for jobs that run as functions do.
-    runner: Callable[[], Runner] = Runner
+    runner: Callable[[], Runner] = plain_runner
     #: ``-c N`` means slots in one process, not processes.
     slots: bool = False
     #: A job runs in the loop's own thread, and another thread looks after it.
@@ -46,6 +48,12 @@ class PoolKind(msgspec.Struct, frozen=True, kw_only=True):
     alone: bool = False
     #: A hard time limit can be kept, by ending the process.
     ends_jobs: bool = False
+
+
+def _event_loop(pipeline: Pipeline, place: Place) -> Pool:
+    from umbel.worker.pools.event_loop import EventLoopPool  # with asyncio, which takes 20 ms
+
+    return EventLoopPool(pipeline, place)
 
 
 def _greenlet_alarm() -> Alarm:
@@ -69,7 +77,7 @@ def _watch_greenlets() -> Callable[[], object]:
 KINDS: Final[dict[str, PoolKind]] = {
     "prefork": PoolKind(make=InlinePool, alarm=MainThreadAlarm, guarded=True, ends_jobs=True),
     "solo": PoolKind(make=InlinePool, alarm=MainThreadAlarm, alone=True, settles_late=True),
-    "asyncio": PoolKind(make=EventLoopPool, alarm=ThreadAlarm, slots=True, main_thread=True),
+    "asyncio": PoolKind(make=_event_loop, alarm=ThreadAlarm, slots=True, main_thread=True),
     # Patched by gevent, threads are greenlets.
     "gevent": PoolKind(
         make=ThreadsPool,
