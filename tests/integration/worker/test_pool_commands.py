@@ -103,6 +103,12 @@ def test_bounds_of_autoscale_change_at_once(deploy, tell):
 
     assert tell(app, "autoscale", max=4, min=3) == {"ok": "autoscale now max=4 min=3"}
     await_true(lambda: len(node.children()) == 3, 10)
+    stats = tell(app, "stats")["autoscaler"]
+    assert {name: stats[name] for name in ("max", "min", "current")} == {
+        "max": 4,
+        "min": 3,
+        "current": 3,
+    }
     assert tell(app, "autoscale", max=2, min=1) == {"ok": "autoscale now max=2 min=1"}
     await_true(lambda: len(node.children()) == 2, 10)
     assert tell(app, "pool_grow", n=1) == {

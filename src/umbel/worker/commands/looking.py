@@ -170,6 +170,7 @@ def stats(state: NodeState) -> dict[str, Any]:
     for told in state.lines.ask("totals"):
         total.update(told or {})
     broker = worker.broker.display_url
+    scaler = worker.autoscaler
     return {
         "total": dict(total),
         "pid": os.getpid(),
@@ -179,6 +180,7 @@ def stats(state: NodeState) -> dict[str, Any]:
         "pool": _pool(worker),
         "broker": {"hostname": _host(broker), "transport": broker.partition(":")[0], "url": broker},
         "rusage": _usage(),
+        **({} if scaler is None else {"autoscaler": scaler.status}),
     }
 
 

@@ -63,10 +63,17 @@ class Autoscaler(Service):
             except Exception:
                 logger.exception("The autoscaler could not look")
 
+    @property
+    def status(self) -> dict[str, int]:
+        """Under Celery's names: the bounds, the processes there are, and those that are busy."""
+        places, (least, most) = self.staying(), self.size.bounds or (0, 0)
+        busy = _busy(places)
+        return {"max": most, "min": least, "current": len(places), "qty": busy}
+
     def look(self, now: float) -> None:
         """Look once, and wish for another size if it is time."""
         places, wanted = self.staying(), self.size.wanted
-        busy = sum(1 for place in places if place.ready and not place.idle)
+        busy = _busy(places)
         self._note_need(busy, now)
         if busy >= wanted == len(places):
             self._grow(wanted, now)
@@ -97,3 +104,8 @@ class Autoscaler(Service):
         with self.quiet:
             found = self.broker.admin.queues(list(queues))
         return sum(one.ready for one in found if one.name in queues and not one.paused)
+
+
+def _busy(places: Collection[Place]) -> int:
+    """How many processes are there and have something to do."""
+    return sum(1 for place in places if place.ready and not place.idle)
