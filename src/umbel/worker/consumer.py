@@ -124,6 +124,7 @@ class ConsumerLoop:
         self.pool.start(self._done)
         with self._lock:
             if self._open():
+                self._obey()  # what was said while it started
                 while not self._drained():
                     self._turn()
                 self.close()

@@ -227,6 +227,8 @@ class Supervisor:
             ends = own, others = socket.socketpair()
             _flush()
             pid = os.fork()
+            if pid:  # before anybody else changes what the next child begins with
+                self.lines.add(pid, own)
         except OSError as error:
             logger.error("Cannot start a process: %s", error.strerror)  # noqa: TRY400 - one line
             for end in ends:
@@ -238,7 +240,6 @@ class Supervisor:
             own.close()
             self._become_child(place, others)
         others.close()
-        self.lines.add(pid, own)
         self.children[pid] = Child(
             pid=pid, place=place, started=time.monotonic(), failures=failures
         )

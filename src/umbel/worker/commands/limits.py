@@ -64,8 +64,10 @@ def time_limit(
     hard, soft = hard or None, soft or None
     if hard and soft and hard <= soft:
         return {"error": f"hard ({hard:g} s) has to be more than soft ({soft:g} s)"}
-    task.time_limit, task.soft_time_limit = hard, soft
-    state.lines.tell("limit_time", task=task_name, hard=hard, soft=soft)
+    with state.worker.steward.quiet:  # a child that is forked later begins with it
+        task.time_limit, task.soft_time_limit = hard, soft
+    # Asked and not told: who reads the reply knows that it holds.
+    state.lines.ask("limit_time", task=task_name, hard=hard, soft=soft)
     logger.info("The time limits of tasks %s are now: soft %s, hard %s", task_name, soft, hard)
     return {"ok": "time limits set successfully"}
 
