@@ -6,6 +6,7 @@ Stopping twice, or before start, is harmless.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import threading
@@ -48,12 +49,14 @@ class Service:
         try:
             self.run()
         except Exception:
-            logger.exception("The %s service ended by an error", self.name)
+            if self._pid == os.getpid():
+                logger.exception("The %s service ended by an error", self.name)
         finally:
-            # The copy in a forked child, where threads are greenlets: its end would be reported as
-            # that of a thread that nobody knows there.
-            if os.getpid() != self._pid:
-                threading.Event().wait()
+            # The copy in a forked child, where threads are greenlets, has nothing to do; nor may it
+            # end, which would be reported as the end of a thread that nobody knows there.
+            while self._pid != os.getpid():
+                with contextlib.suppress(BaseException):
+                    threading.Event().wait()
 
     def run(self) -> None:
         """The duty itself; returns when ``self.stopping`` becomes true."""
