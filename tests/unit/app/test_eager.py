@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import logging
 from types import SimpleNamespace
 
@@ -385,3 +386,37 @@ def test_a_generator_is_no_result(app):
     assert result.state == "FAILURE"
     with pytest.raises(EncodeError, match=r"returned a generator .*several.*return a list"):
         result.get()
+
+
+def test_coroutines_run_eagerly_in_and_outside_of_an_event_loop(app, linked):
+    app.conf.task_always_eager = True
+
+    @app.task(bind=True)
+    async def fetch(self, number):
+        await asyncio.sleep(0)
+        if number < 0:
+            raise ValueError(self.request.id)
+        return number
+
+    async def inside():
+        result = await fetch.aapply_async((2,), link=linked.after.s("loop"))
+        fetch.apply_async((-1,), link_error=linked.failed.s(), task_id="bad")
+        return result
+
+    assert fetch.delay(1).get() == 1
+    assert asyncio.run(inside()).get() == 2
+    assert linked.told == [(2, "loop"), "bad"]
+
+
+def test_a_retry_of_an_eager_run_keeps_its_links(app, linked):
+    app.conf.task_always_eager = True
+
+    @app.task(bind=True)
+    def second_time(self):
+        if not self.request.retries:
+            raise self.retry(countdown=0)
+        return "done"
+
+    second_time.apply_async(link=linked.after.s())
+
+    assert linked.told == [("done", None)]
