@@ -37,7 +37,7 @@ class NodeState:
         self.queues = tuple(queues)
         supervisor = self.worker.supervisor
         supervisor.options = replace(supervisor.options, queues=self.queues)
-        self.lines.tell("consume", queues=list(queues))
+        self.lines.ask("consume", queues=list(queues))
 
     def terminate(self, ids: Sequence[str], signal: int) -> list[str]:
         """End these tasks where they run on this node; those found. With ``prefork`` their processes

@@ -7,16 +7,15 @@ goes (``reply_to``, ``ticket``). Whatever it is, it never ends the worker.
 
 from __future__ import annotations
 
-import fnmatch
 import inspect
 import logging
-import re
 import threading
 from collections.abc import Mapping
 from typing import Any
 
 from umbel.brokers.bus import Bus, Listener, Notice
 from umbel.exceptions import OperationalError
+from umbel.message.audience import Audience
 from umbel.message.tracebacks import one_line
 from umbel.service import Service
 from umbel.spelling import nearest
@@ -34,6 +33,7 @@ _TRY_AGAIN = 1.0
 _LOOK_EVERY = 60.0
 #: Where replies go that name no exchange.
 _REPLIES = "reply.celery.pidbox"
+_AUDIENCE = ("destination", "pattern", "matcher")
 
 
 class RemoteControl(Service):
@@ -95,14 +95,12 @@ class RemoteControl(Service):
 
     def is_for_us(self, request: Mapping[str, Any]) -> bool:
         """Whether its destination or pattern covers this node; without any, all are meant."""
-        node = self.state.hostname
-        destination, pattern = request.get("destination"), request.get("pattern")
-        if destination is not None:
-            names = [destination] if isinstance(destination, str) else destination
-            return isinstance(names, list) and node in names
-        if isinstance(pattern, str):
-            return _matches(pattern, request.get("matcher"), node)
-        return pattern is None
+        try:
+            audience = Audience(*(request.get(name) for name in _AUDIENCE))
+        except (TypeError, ValueError) as error:
+            logger.debug("A request of remote control is for nobody: %s", error)
+            return False
+        return audience.includes(self.state.hostname)
 
     def answer(self, request: Mapping[str, Any]) -> Any:
         """Do what it asks for; the reply."""
@@ -142,12 +140,3 @@ class RemoteControl(Service):
         if isinstance(seen, int) and not isinstance(seen, bool):
             return int(clock.adjust(seen))
         return int(clock.forward())
-
-
-def _matches(pattern: str, matcher: Any, node: str) -> bool:
-    if matcher not in ("pcre", "regex", "re"):
-        return fnmatch.fnmatchcase(node, pattern)
-    try:
-        return re.match(pattern, node) is not None
-    except re.error:
-        return False
