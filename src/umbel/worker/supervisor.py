@@ -170,8 +170,8 @@ class Supervisor:
     # Sizes ------------------------------------------------------------------------------------------
 
     def _resize(self) -> None:
-        """See to as many processes as are wanted. Of those that are too many, the ones that are not
-        ready yet leave first, and those that are at work last."""
+        """See to as many processes as are wanted. Of those that are too many, the ones that are to be
+        replaced leave first, then those that are not ready yet, and those at work last."""
         if self.stopping:
             return
         staying = [child for child in self.children.values() if not child.last]
@@ -181,10 +181,7 @@ class Supervisor:
         while missing < 0 and self._vacancies.remove():
             missing += 1
         if missing < 0:
-            staying.sort(
-                key=lambda child: (child.place.ready, not child.place.idle, -child.place.number)
-            )
-            for child in staying[:-missing]:
+            for child in sorted(staying, key=_value)[:-missing]:
                 child.last = True
                 self._tell_to_leave(child)
 
@@ -354,6 +351,11 @@ class Supervisor:
             readable((self._waker.fd,), 0.02)
         self.steward.stop()
         self.steward.join(BURIAL_TIMEOUT)
+
+
+def _value(child: Child) -> tuple[bool, bool, bool, int]:
+    place = child.place
+    return not child.told, place.ready, not place.idle, -place.number
 
 
 def _flush() -> None:
