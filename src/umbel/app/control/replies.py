@@ -44,8 +44,9 @@ class Expectation:
 
     def _find_awaited(self) -> set[str]:
         audience, reached, known = self._audience, self._reached, self._known()
-        if audience.destination and reached is not None:
-            # One that the broker has not heard of may be a node of Celery.
+        if audience.destination:
+            # One that the broker does not know may be a node of Celery, or one whose only process
+            # is just being replaced.
             return set(audience.destination)
         awaited = {node for node in known if audience.includes(node)}
         if reached is not None and reached > len(known):
