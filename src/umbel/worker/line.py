@@ -13,7 +13,8 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -43,6 +44,8 @@ class _Answer(msgspec.Struct, frozen=True):
     value: Any = None
 
 
+#: The number of what nobody asked for.
+_FAREWELL = 0
 #: Take nothing more, finish what runs, settle and leave.
 DRAIN = Order("drain")
 
@@ -149,6 +152,10 @@ class Line:
         if order.number is not None:
             self._end.say(_written(_Answer(order.number, value)))
 
+    def say_farewell(self, totals: Mapping[str, int]) -> None:
+        """How many messages of each task this process took: the last thing that it says, unasked."""
+        self._end.say(_written(_Answer(_FAREWELL, totals)))
+
     def drain(self) -> None:
         """Say DRAIN to oneself; callable from signal handlers and other threads."""
         assert self._own_end is not None
@@ -188,6 +195,8 @@ class Lines:
         self._ends: dict[int, End] = {}
         self._asking = threading.Lock()
         self._numbers = itertools.count(1)
+        #: What processes that have left in good order took, by task.
+        self.totals: Counter[str] = Counter()
         #: What carries out orders in this very process (solo).
         self.own: Callable[[Order], Any] | None = None
 
@@ -197,7 +206,10 @@ class Lines:
 
     def remove(self, pid: int) -> None:
         """The child is no more."""
-        self._ends.pop(pid).close()
+        end = self._ends.pop(pid)
+        while lines := end.read():
+            self._take(lines)
+        end.close()
 
     def disown(self) -> None:
         """In a child: close the ends that lead to its siblings."""
@@ -233,8 +245,16 @@ class Lines:
                     if lines is None:
                         silent.discard(pid)
                         continue
-                    for one in map(_answer, lines):
+                    for one in self._take(lines):
                         if one.number == order.number:  # not of one who was too late for another
                             answers[pid] = one.value
                             silent.discard(pid)
             return [answers[pid] for pid in (0, *ends) if pid in answers]
+
+    def _take(self, lines: Sequence[bytes]) -> list[_Answer]:
+        """These answers, without farewells, which are kept."""
+        said = [_answer(line) for line in lines]
+        for one in said:
+            if one.number == _FAREWELL:
+                self.totals.update(one.value)
+        return [one for one in said if one.number != _FAREWELL]

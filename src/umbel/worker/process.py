@@ -211,6 +211,8 @@ def run_child(options: WorkerOptions, line: Line, emitter: Emitter) -> int:
     os.register_at_fork(after_in_child=behave_as_usual)
     for started in options.process_started:
         started()
-    WorkerProcess(options, line, emitter).run()
+    process = WorkerProcess(options, line, emitter)
+    process.run()
+    line.say_farewell(process.reception.taken)
     worker_process_shutdown.send(sender=options.node, pid=os.getpid(), exitcode=0)
     return 0

@@ -152,3 +152,16 @@ def test_a_worker_ends_when_it_is_told_to_from_afar(pair):
     assert nodes[0].wait() == 0
     assert app.control.ping(timeout=2) == [{"two@test": {"ok": "pong"}}]
     assert job.get(timeout=10) == "last"
+
+
+def test_what_processes_took_that_were_replaced_still_counts(deploy):
+    deployment = deploy()
+    deployment.start("-c", "1", "--max-tasks-per-child", "2", app="tests.apps.pools", name="one")
+    app = deployment.app()
+    jobs = [app.send_task("add", args=(number, 1)) for number in range(7)]
+    assert [job.get(timeout=20) for job in jobs] == list(range(1, 8))
+
+    def total():
+        return app.control.inspect(timeout=5).stats()["one@test"]["total"]
+
+    await_true(lambda: total() == {"add": 7}, 10)

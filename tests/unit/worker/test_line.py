@@ -135,3 +135,11 @@ def test_in_one_process_orders_are_carried_out_at_once():
     lines.own = lambda order: order.name.upper()
 
     assert lines.ask("ping") == ["PING"]
+
+
+def test_what_a_process_says_in_the_end_is_kept(pair):
+    lines, line = pair
+    line.say_farewell({"add": 3})
+    lines.remove(7)
+
+    assert lines.totals == {"add": 3}

@@ -167,7 +167,7 @@ def stats(state: NodeState) -> dict[str, Any]:
     """What this node has done, its pool, its broker and what it uses of the machine."""
     worker = state.worker
     total: Counter[str] = Counter()
-    for told in state.lines.ask("totals"):
+    for told in (*state.lines.ask("totals"), state.lines.totals):
         total.update(told or {})
     broker = worker.broker.display_url
     scaler = worker.autoscaler
