@@ -50,6 +50,12 @@ def not_acked():
     raise ValueError("no")
 
 
+@app.task(bind=True, name="follow")
+def follow(self, _value):
+    """A callback that writes down whose it is."""
+    mark("follow", self.request.parent_id, self.request.id)
+
+
 @app.task(name="several")
 def several():
     yield 1

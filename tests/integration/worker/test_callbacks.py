@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import signal
+from functools import partial
+
 import pytest
 from tests.deployment import await_true
 
 from umbel.exceptions import EncodeError, WorkerLostError
 
 APP = "tests.apps.linked"
+SENT, KILLS = 150, 6
 
 
 @pytest.fixture
@@ -77,6 +82,28 @@ def test_a_message_may_come_back_after_a_failure(node):
     assert await_told(node, "errback", failing.id) == ["by_id"]
     assert node.runs.count("start")["not_acked"] == 3
     assert slow.get(timeout=20) == 2
+
+
+def test_each_callback_is_sent_once_however_often_processes_are_killed(deploy):
+    deployment = deploy(task_max_deliveries=50)
+    node = deployment.start("-c", "2", app=APP)
+    app = deployment.app()
+    sent = [app.send_task("work", (n, 0.005), link=app.signature("follow")).id for n in range(SENT)]
+
+    def followed():
+        return {
+            (of, task_id) for _, _, what, of, task_id in deployment.runs.lines() if what == "follow"
+        }
+
+    def ended(count):
+        return sum(deployment.runs.count("end").values()) >= count
+
+    for kill in range(KILLS):
+        await_true(partial(ended, kill * SENT // KILLS), 30, "runs between kills")
+        os.kill(await_true(node.children, 20)[0], signal.SIGKILL)
+    await_true(lambda: {of for of, _ in followed()} == set(sent), 60, "every callback")
+
+    assert len(followed()) == SENT
 
 
 def test_a_generator_is_refused_with_a_word_of_advice(node):
