@@ -89,6 +89,8 @@ def apply(
             break
         args, kwargs, changes = request.next_call
         retries = changes["retries"]
+        links = {"link": request.callbacks, "link_error": request.errbacks}
+        options = {**options, **links, **{name: changes[name] for name in links if name in changes}}
     _remember(task, request, state, value, traceback)
     if throw and isinstance(value, BaseException) and state in states.PROPAGATE_STATES:
         raise value

@@ -420,3 +420,18 @@ def test_a_retry_of_an_eager_run_keeps_its_links(app, linked):
     second_time.apply_async(link=linked.after.s())
 
     assert linked.told == [("done", None)]
+
+
+def test_a_retry_of_an_eager_run_may_change_its_links(app, linked):
+    app.conf.task_always_eager = True
+
+    @app.task(bind=True)
+    def second_time(self):
+        if not self.request.retries:
+            self.request.errbacks = [linked.failed.s()]
+            raise self.retry(countdown=0, link=linked.after.s("other"))
+        raise ValueError("no")
+
+    result = second_time.apply_async(link=linked.after.s())
+
+    assert linked.told == [result.id]
