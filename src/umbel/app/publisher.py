@@ -222,6 +222,13 @@ class Publisher:
             return self._announced(made, (call.args, call.kwargs, embed), serializer, compression)
         return made
 
+    def tell_of(self, message: Message) -> None:
+        """Tell monitors of a message that is sent with the end of a run."""
+        if self._read_from is not self.app.conf.__dict__:
+            self._read_settings()
+        if self._events is not None:
+            self._events.tell((message,))
+
     # The pieces of sending, in order --------------------------------------------------------------
 
     def _usual_terms(

@@ -69,7 +69,7 @@ def watch():
 def test_monitors_are_told_of_a_worker_and_its_tasks_as_celery_tells_them(
     deploy: Callable[..., Deployment], watch: Any
 ) -> None:
-    deployment = deploy()
+    deployment = deploy(task_send_sent_event=True)
     app, told = watch(deployment)
     app.conf.task_send_sent_event = True
     node = deployment.start("-E", "-c", "2", app=APP)
@@ -95,8 +95,8 @@ def test_monitors_are_told_of_a_worker_and_its_tasks_as_celery_tells_them(
         "task-received", "task-sent", "task-started", "task-succeeded",
     ]  # fmt: skip
     assert sorted(told.of(again.id)) == [
-        "task-received", "task-received", "task-retried", "task-sent", "task-started",
-        "task-started", "task-succeeded",
+        "task-received", "task-received", "task-retried", "task-sent", "task-sent",
+        "task-started", "task-started", "task-succeeded",
     ]  # fmt: skip
     assert "task-progress" in told.of(results["progress"].id)
     await_true(lambda: told.named("worker-heartbeat"), 10)
@@ -189,6 +189,23 @@ def test_a_task_that_is_ended_from_afar_is_told_by_the_supervisor(
     await_true(lambda: "task-revoked" in told.of(asleep.id), 10)
     [revoked] = told.named("task-revoked")
     assert (revoked["terminated"], revoked["pid"]) == (True, node.pid)
+
+
+@pytest.mark.parametrize("pool", ["threads", "solo"])
+@pytest.mark.parametrize("kind", ["sqlite"])
+def test_the_other_pools_tell_too(
+    deploy: Callable[..., Deployment], watch: Any, kind: str, pool: str
+) -> None:
+    deployment = deploy()
+    app, told = watch(deployment)
+    node = deployment.start("-P", pool, "-c", "1", "-E", app=APP)
+    asleep = app.send_task("sleep", args=(0.2,))
+
+    await_true(lambda: "task-succeeded" in told.of(asleep.id), 10)
+    node.signal(signal.SIGTERM)
+    assert node.wait() == 0
+    await_true(lambda: told.named("worker-offline"), 10)
+    assert told.named("worker-offline")[0]["processed"] == 1
 
 
 # One process, whose server comes and goes ----------------------------------------------------------

@@ -49,6 +49,8 @@ class Report(Middleware):
         elif state == states.FAILURE:
             self._failed(job, outcome)
         elif state == states.RETRY:
+            if outcome.next_message is not None:
+                job.task.app.publisher.tell_of(outcome.next_message)
             cause = getattr(outcome.error, "exc", None)
             emitter.emit(
                 TaskRetried(
@@ -61,13 +63,14 @@ class Report(Middleware):
                 )
             )
         elif state == states.REVOKED:
-            expired = outcome.error is not None and outcome.error.args[:1] == ("expired",)
+            reason = None if outcome.error is None else outcome.error.args[:1]
             emitter.emit(
                 TaskRevoked(
                     id=job.message.id,
                     name=job.name,
                     private=not job.task.send_events,
-                    expired=expired,
+                    expired=reason == ("expired",),
+                    terminated=reason == ("terminated",),
                 )
             )
         elif state == states.REJECTED and isinstance(outcome.error, Reject):
