@@ -109,6 +109,12 @@ async def async_leave():
     raise SystemExit(3)
 
 
+@app.task(name="break_the_loop", acks_late=False)
+async def break_the_loop():
+    asyncio.get_running_loop().stop()
+    await asyncio.sleep(1)
+
+
 @app.task(name="duties")
 def duties():
     """Services that do their work in this process."""

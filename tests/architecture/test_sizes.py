@@ -37,12 +37,18 @@ LAZY_IMPORTS: dict[tuple[str, str], str] = {
     ("drivers/redis/sockets.py", "ssl"): "8 ms at every start, and few use TLS",
     ("message/serializers.py", "yaml"): "PyYAML is an optional package",
     ("cli/worker.py", "umbel.cli.reload"): "for development",
-    ("worker/coroutine_runner.py", "umbel.coroutines"): "asyncio takes 20 ms, and few tasks want it",
+    (
+        "worker/coroutine_runner.py",
+        "umbel.coroutines",
+    ): "asyncio takes 20 ms, and few tasks want it",
     ("worker/execution.py", "umbel.coroutines"): "as above",
     ("worker/pools/kinds.py", "umbel.worker.greenlets"): "gevent is an optional package",
     ("worker/pools/kinds.py", "umbel.worker.pools.event_loop"): "asyncio takes 20 ms",
     ("worker/rate_limits.py", "tempfile"): "5 ms, and only where there is no memfd",
-    ("worker/worker.py", "umbel.worker.services.health"): "http.server takes 10 ms, and few are probed",
+    (
+        "worker/worker.py",
+        "umbel.worker.services.health",
+    ): "http.server takes 10 ms, and few are probed",
 }
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef

@@ -36,6 +36,18 @@ def test_a_task_that_exits_ends_no_other(deploy, pool, name):
     assert node.children() == children
 
 
+def test_a_task_that_breaks_the_event_loop_costs_the_others_a_second_run(deploy):
+    deployment = deploy()
+    deployment.start("-P", "asyncio", "-c", "2", app="tests.apps.pools")
+    app = deployment.app()
+    beside = app.send_task("async_work", args=("beside", 1.0))
+    await_true(lambda: deployment.runs.count("start")["beside"], 10)
+    app.send_task("break_the_loop")
+
+    assert beside.get(timeout=20) == "beside"
+    assert deployment.runs.count("start")["beside"] == 2
+
+
 def test_children_with_greenlets_leave_the_work_of_the_supervisor_to_it(deploy):
     deployment = deploy()
     node = deployment.start("-P", "gevent", "-c", "2", app="tests.apps.pools")

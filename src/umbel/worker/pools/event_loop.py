@@ -53,7 +53,11 @@ class EventLoopPool(Pool):
 
     def run(self) -> None:
         """Until stopped."""
-        asyncio.run(self._live())
+        runner = asyncio.Runner()
+        runner.run(self._live())
+        # Not where a task has ended the loop itself: it would cancel the others, which would be told
+        # as their failures. The process ends, and they run again.
+        runner.close()
 
     def submit(self, job: Job) -> None:
         self._waiting.append(job)
