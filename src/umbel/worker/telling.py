@@ -10,6 +10,7 @@ events are switched on.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -19,6 +20,7 @@ from umbel.worker.services.events import EventSender
 from umbel.worker.services.heart import Heart, Tally
 
 if TYPE_CHECKING:
+    from umbel.worker.options import WorkerOptions
     from umbel.worker.process import WorkerProcess
     from umbel.worker.worker import Worker
 
@@ -37,10 +39,15 @@ def sender_of(process: WorkerProcess) -> EventSender:
         clock=options.clock,
         node=options.node,
         exchange=options.event_exchange,
-        private=lambda: [name for name, task in options.tasks.items() if not task.send_events],
+        private=partial(_private, options),
     )
     sender.switch(on=options.send_events)
     return sender
+
+
+def _private(options: WorkerOptions) -> list[str]:
+    """The names of the tasks that ask for not being told of."""
+    return [name for name, task in options.tasks.items() if not task.send_events]
 
 
 class Telling:
@@ -75,6 +82,7 @@ class Telling:
                 clock=options.clock,
                 node=options.node,
                 exchange=options.event_exchange,
+                private=partial(_private, options),
                 types=(MessageRescued, TaskRevoked),
                 quiet=quiet,
             )

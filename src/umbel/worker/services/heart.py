@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import platform
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -119,7 +118,7 @@ class Heart(Service):
                 "loadavg": [round(load, 2) for load in os.getloadavg()],
                 "sw_ident": "py-umbel",
                 "sw_ver": VERSION,
-                "sw_sys": platform.system(),
+                "sw_sys": os.uname().sysname,
             },
             hostname=self.node,
             pid=os.getpid(),
