@@ -163,6 +163,7 @@ def banner(app: Any, options: WorkerOptions, node: Worker) -> str:
         f"  results:  {backend.display_url if backend is not None else 'disabled'}",
         f"  pool:     {options.pool}, {_size(options, node.board)}",
         f"  queues:   {', '.join(options.queues)}",
+        f"  events:   {'on' if options.send_events else 'off (-E turns them on)'}",
     ]
     if node.health is not None:
         lines.append(f"  health:   {node.health.address}")
