@@ -57,6 +57,12 @@ POSITIVE = Decimal(min=0, min_open=True)
 @click.option("-Q", "--queues", metavar="A,B", help="Take messages of these queues only.")
 @click.option("-X", "--exclude-queues", metavar="A,B", help="Take none of these queues.")
 @click.option("--health", metavar="ADDRESS", help="Answer probes here: host:port or a socket path.")
+@click.option(
+    "--health-port",
+    type=click.IntRange(0, 65535),
+    metavar="PORT",
+    help="The same as --health 0.0.0.0:PORT, for probes from other machines.",
+)
 @click.option("--time-limit", type=POSITIVE, metavar="SECONDS", help="Hard limit for each task.")
 @click.option(
     "--soft-time-limit", type=POSITIVE, metavar="SECONDS", help="Soft limit for each task."
@@ -119,6 +125,11 @@ def worker(obj: Invocation, /, **flags: Any) -> int:
 def _options(app: Any, flags: dict[str, Any]) -> WorkerOptions:
     if flags["autoscale"] is not None and (flags["concurrency"] or flags["processes"]):
         click.echo("--autoscale decides about the processes: -c is not used", err=True)
+    port = flags.pop("health_port")
+    if port is not None:
+        if flags["health"]:
+            raise click.UsageError("--health and --health-port exclude each other")
+        flags["health"] = f"0.0.0.0:{port}"  # that is what it is for
     values = worker_values(
         app,
         queues=_names(flags.pop("queues"), "-Q"),
