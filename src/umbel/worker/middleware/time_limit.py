@@ -13,14 +13,16 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
 
-from umbel.leash import Leash
 from umbel.exceptions import SoftTimeLimitExceeded, TimeLimitExceeded
+from umbel.leash import Leash
 from umbel.worker.alarm import Alarm
 from umbel.worker.job import Job
 from umbel.worker.middleware.base import Middleware
 
 __all__ = ["HardTimeLimit", "TimeLimits"]
 
+#: Seconds. Who sets a limit above that (or one that is no number) sets none; no clock could keep it.
+FOREVER = 1e9
 #: After so many seconds, what is raised.
 Limits = Sequence[tuple[float, BaseException]]
 
@@ -59,7 +61,7 @@ class TimeLimits(Middleware):
         if not (soft or hard or self.inside):
             return None
         limits: list[tuple[float, BaseException]] = []
-        if soft:
+        if soft and soft < FOREVER:
             limits.append((soft, SoftTimeLimitExceeded(soft)))
         if hard:
             limits.append((hard, TimeLimitExceeded(hard)))
@@ -72,7 +74,8 @@ class TimeLimits(Middleware):
 def hard_limit(job: Job, otherwise: float | None) -> float | None:
     """The hard limit of this job in seconds."""
     hard, _soft = job.message.headers.get("timelimit") or (None, None)
-    return hard or job.task.time_limit or otherwise
+    seconds = hard or job.task.time_limit or otherwise
+    return seconds if seconds and seconds < FOREVER else None
 
 
 class _Limited(AbstractContextManager[None]):
