@@ -1,7 +1,6 @@
 """Which pool keeps which time limit, whatever the task does: the table of ``docs/pools.md``."""
 
 import pytest
-from tests.deployment import await_true
 
 #: How a task keeps going, and the limits that reach it there, by pool.
 EVERYTHING = {(how, limit) for how in ("sleep", "busy", "socket") for limit in ("soft", "hard")}
@@ -14,8 +13,10 @@ REACHED = {
     },
     "solo": EVERYTHING,
 }  # fmt: skip
-SECONDS = 1.0
 LIMITS = {"soft": "soft_time_limit", "hard": "time_limit"}
+LIMIT = 0.2
+#: Seconds that a task takes which a limit reaches, if it did not, and one which none reaches.
+LONG, SHORT = 10.0, 0.6
 
 
 @pytest.fixture
@@ -30,23 +31,23 @@ def test_a_limit_ends_a_task_at_once_where_the_pool_can_do_that(deploy, pool):
     deployment = deploy()
     node = deployment.start("-P", pool, "-c", "8", app="tests.apps.limits")
     app = deployment.app()
-    waits = {
-        limit: app.send_task("wait", args=(SECONDS,), **{LIMITS[limit]: 0.2}) for limit in LIMITS
-    }
+
+    def keep_going(how, limit):
+        seconds = LONG if (how, limit) in REACHED[pool] else SHORT
+        return app.send_task("keep_going", args=(how, seconds), **{LIMITS[limit]: LIMIT})
+
+    # A coroutine that waits is reached in every pool.
+    waits = [app.send_task("wait", args=(LONG,), **{limit: LIMIT}) for limit in LIMITS.values()]
     ended = {}
     for alone in (False, True):  # greenlets that compute hold up the others
         sent = {
-            (how, limit): app.send_task("keep_going", args=(how, SECONDS), **{LIMITS[limit]: 0.2})
-            for how, limit in EVERYTHING
-            if (how == "busy") == alone
+            cell: keep_going(*cell) for cell in sorted(EVERYTHING) if (cell[0] == "busy") == alone
         }
-        ended |= {cell: result.get(timeout=30, propagate=False) for cell, result in sent.items()}
+        ended |= {cell: result.get(timeout=60, propagate=False) for cell, result in sent.items()}
 
-    reached = {cell for cell in EVERYTHING if "to its end" not in str(ended[cell])}
-    assert reached == REACHED[pool]
-    for result in waits.values():
-        # A coroutine that waits is reached in every pool.
-        assert result.get(timeout=30, propagate=False) != "to its end"
+    assert {cell for cell in ended if "to its end" not in str(ended[cell])} == REACHED[pool]
+    for result in waits:
+        assert result.get(timeout=60, propagate=False) != "to its end"
     if pool != "prefork":
         assert "Hard time limits" in node.log
-    await_true(lambda: app.send_task("wait", args=(0.0,)).get(timeout=10) == "to its end", 10)
+    assert app.send_task("wait", args=(0.0,)).get(timeout=10) == "to its end"
