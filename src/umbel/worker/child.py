@@ -25,6 +25,8 @@ class Child(msgspec.Struct, kw_only=True):
     stale: bool = False
     #: It was told to finish what it runs and leave.
     told: bool = False
+    #: That was said on its line; False: it did not listen.
+    heard: bool = False
     #: Nobody is to follow it.
     last: bool = False
     #: Why the supervisor killed it, if it did; for TIME_LIMIT the loan that was past its limit.

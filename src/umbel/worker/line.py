@@ -66,6 +66,8 @@ class End:
         self._read = b""
         #: The rest of a line that the other side did not take in time.
         self._unsaid = b""
+        #: Held while something is said: a line must not begin inside of another.
+        self._saying = threading.Lock()
 
     def read(self) -> list[bytes] | None:
         """The lines that have arrived; None: the other side is gone."""
@@ -80,9 +82,18 @@ class End:
         *lines, self._read = (self._read + said).split(b"\n")
         return lines
 
-    def say(self, line: bytes) -> bool:
-        """False when the other side does not take it in time, or is gone."""
-        left, until = self._unsaid + line, time.monotonic() + PATIENCE
+    def say(self, line: bytes, patience: float = PATIENCE) -> bool:
+        """False when the other side does not take it in time, or is gone. Without patience, nor is
+        any other thread waited for that says something."""
+        if not self._saying.acquire(blocking=patience > 0):
+            return False
+        try:
+            return self._say(line, patience)
+        finally:
+            self._saying.release()
+
+    def _say(self, line: bytes, patience: float) -> bool:
+        left, until = self._unsaid + line, time.monotonic() + patience
         while left:
             try:
                 left = left[os.write(self.fd, left) :]
@@ -224,9 +235,10 @@ class Lines:
         for end in list(self._ends.values()):
             end.say(_written(order))
 
-    def drain(self, pid: int) -> None:
-        """Tell one child to finish and leave."""
-        self._ends[pid].say(_written(DRAIN))
+    def drain(self, pid: int) -> bool:
+        """Tell one child to finish and leave. Waits for nothing: False when it does not listen now,
+        since it has not read for so long that no more fits in; then it has to be told again."""
+        return self._ends[pid].say(_written(DRAIN), 0)
 
     def ask(self, name: str, timeout: float = 0.5, **arguments: Any) -> list[Any]:
         """Ask every child; the answers of those that gave one within so many seconds, the oldest

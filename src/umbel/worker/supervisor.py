@@ -99,6 +99,7 @@ class Supervisor:
             self._obey_signals()
             self._resize()
             self._renew()
+            self._repeat()
             self._fork_due()
         self._wait_for_burials()
         self.emitter.emit(WorkerStopped(node=self.options.node))
@@ -200,7 +201,13 @@ class Supervisor:
 
     def _tell_to_leave(self, child: Child) -> None:
         child.told = True
-        self.lines.drain(child.pid)
+        child.heard = self.lines.drain(child.pid)
+
+    def _repeat(self) -> None:
+        """Tell those again who could not be told to leave."""
+        for child in self.children.values():
+            if child.told and not child.heard:
+                child.heard = self.lines.drain(child.pid)
 
     # Children ---------------------------------------------------------------------------------------
 

@@ -1,5 +1,6 @@
 """What a supervisor and its children say to each other."""
 
+import select
 import socket
 import threading
 import time
@@ -48,6 +49,36 @@ def test_a_child_told_to_drain_drains(pair):
 
     assert line.draining
     assert not line.orphaned
+
+
+def test_a_child_that_does_not_listen_has_to_be_told_to_drain_again(pair):
+    lines, line = pair
+    while lines.drain(7):  # until no more fits in
+        pass
+    began = time.monotonic()
+    assert not lines.drain(7)
+    assert time.monotonic() - began < 0.5, "the supervisor has other children to look after"
+
+    while not line.draining:
+        line.read()
+    assert lines.drain(7)
+
+
+def test_nothing_is_said_in_the_middle_of_a_line(pair):
+    lines, line = pair
+    question = threading.Thread(target=lines.tell, args=("long",), kwargs={"text": "x" * 1_000_000})
+    question.start()
+    while not select.select([line.fd], [], [], 0)[0]:
+        pass
+    assert not lines.drain(7)
+    orders = []
+    while not orders:
+        orders = line.read()
+    question.join()
+
+    assert lines.drain(7)
+    line.read()
+    assert (orders[0].name, line.draining) == ("long", True)
 
 
 def test_a_child_whose_supervisor_died_drains_as_an_orphan_and_stays_quiet(pair):
