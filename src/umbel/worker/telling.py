@@ -90,16 +90,25 @@ class Telling:
             self._switch_own()
 
     def switch(self, on: bool) -> bool:
-        """Tell of tasks from now on, or no more; False when that is so already."""
+        """Tell of tasks from now on, or no more; False when that is so already. In any case somebody
+        listens, or does so no more."""
+        supervisor = self._worker.supervisor
         if on == self.on:
+            supervisor.lines.tell("tell_of_tasks", on=on)
             return False
         self.on = on
-        supervisor = self._worker.supervisor
-        supervisor.options = replace(supervisor.options, send_events=on)
-        supervisor.lines.tell("tell_of_tasks", on=on)
-        self._switch_own()
+        with self._quiet:  # a child that is forked later begins with it
+            supervisor.options = replace(supervisor.options, send_events=on)
+            self._switch_own()
+        # Asked and not told: who reads the reply knows that it holds.
+        supervisor.lines.ask("tell_of_tasks", on=on)
         self.heart.look()
         return True
+
+    def beat(self) -> None:
+        """Send a heartbeat now: somebody has begun to listen."""
+        self.switch(on=self.on)
+        self.heart.beat()
 
     def stop(self) -> None:
         """Tell that the node leaves."""
@@ -109,9 +118,9 @@ class Telling:
         self.heart.join(_LAST)
 
     def _switch_own(self) -> None:
+        """With ``quiet``: no child may be forked while the emitter changes."""
         if self._sender is not None:
-            with self._quiet:  # no child may be forked while the emitter changes
-                self._sender.switch(on=self.on)
+            self._sender.switch(on=self.on)
 
     def _disown(self) -> None:
         """In a child, which tells of its tasks itself."""

@@ -25,4 +25,4 @@ def disable_events(state: NodeState) -> dict[str, str]:
 @control_command
 def heartbeat(state: NodeState) -> None:
     """Send a heartbeat now, also where none are sent otherwise."""
-    state.worker.telling.heart.beat()
+    state.worker.telling.beat()

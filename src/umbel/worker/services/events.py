@@ -2,7 +2,8 @@
 
 While it is switched on it receives what the emitter is told, and a thread of its own publishes that in
 lists: a job waits for nothing, and does not notice that the server is away. Switched off, it is not
-subscribed, and there is no thread. Who switches it is ``worker/telling.py``.
+subscribed; nor is it for a second after a list that nobody heard, where the server says so. Who
+switches it is ``worker/telling.py``.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any
 
 from umbel.brokers.bus import Bus
@@ -36,6 +38,8 @@ LIST = 500
 BETWEEN, FIRST = 0.5, 0.02
 #: Seconds until another attempt.
 TRY_AGAIN = 1.0
+#: Seconds without events after a list that nobody heard.
+UNHEARD = 1.0
 #: Seconds between two complaints about forgotten events.
 COMPLAIN_AGAIN = 30.0
 #: Seconds that the last events have when the process leaves.
@@ -43,8 +47,8 @@ LAST = 1.0
 
 
 class EventSender:
-    """``quiet`` is held while the broker is being talked to, in a process that forks. Switching
-    belongs to one thread."""
+    """``quiet`` is held while the broker is being talked to, in a process that forks; there the
+    emitter changes only in ``switch``. May be switched from any thread."""
 
     def __init__(
         self,
@@ -59,6 +63,8 @@ class EventSender:
         quiet: AbstractContextManager[object] | None = None,
     ) -> None:
         self.on = False
+        self._subscribed = False
+        self._switching = threading.Lock()
         self._emitter = emitter
         self._types = types
         self._clock = clock
@@ -68,19 +74,35 @@ class EventSender:
         self._waiting: deque[tuple[int, Event]] = deque(maxlen=KEPT)
         self._lost = 0
         self._complained_at = -COMPLAIN_AGAIN
-        self._courier = _Courier(self._take, bus, node, exchange, quiet or nullcontext())
+        self._courier = _Courier(
+            take=self._take,
+            rest=self._rest if quiet is None else None,
+            publish=partial(bus.publish, f"{exchange}/task.multi"),
+            node=node,
+            quiet=quiet or nullcontext(),
+        )
 
     def switch(self, on: bool) -> None:
-        """Tell from now on, or no more."""
-        if on == self.on:
+        """Tell from now on, or no more. Who asks for it again listens, and is told at once."""
+        with self._switching:
+            self.on = on
+            self._subscribe(wanted=on)
+            if on:
+                self._courier.need()
+
+    def _rest(self, *, resting: bool) -> None:
+        """Nobody listens, or somebody may again."""
+        with self._switching:
+            self._subscribe(wanted=self.on and not resting)
+
+    def _subscribe(self, *, wanted: bool) -> None:
+        if wanted == self._subscribed:
             return
-        self.on = on
+        self._subscribed = wanted
         self._private = frozenset(self._find_private())
-        change = self._emitter.subscribe if on else self._emitter.unsubscribe
+        change = self._emitter.subscribe if wanted else self._emitter.unsubscribe
         for event_type in self._types:
             change(event_type, self._receive)
-        if on:
-            self._courier.need()
 
     def stop(self) -> None:
         """Send what waits, if that can be done soon, and leave."""
@@ -114,18 +136,21 @@ class _Courier(Service):
 
     def __init__(
         self,
+        *,
         take: Callable[[], list[tuple[int, Event]]],
-        bus: Bus,
+        rest: Callable[..., None] | None,
+        publish: Callable[..., int | None],
         node: str,
-        exchange: str,
         quiet: AbstractContextManager[object],
     ) -> None:
         super().__init__()
         self._take = take
-        self._bus = bus
+        self._rest = rest
+        self._publish = publish
         self._headers = {"hostname": node}
-        self._topic = f"{exchange}/task.multi"
         self._quiet = quiet
+        #: How many heard the last list; None: nobody can know.
+        self._heard: int | None = None
         self._news = threading.Event()
         self._full = threading.Event()
         #: A list that could not be sent.
@@ -158,20 +183,24 @@ class _Courier(Service):
             while not self._send() and not self.stopping:
                 self._stopping.wait(TRY_AGAIN)
             sent_at = time.monotonic()
+            if self._heard == 0 and self._rest is not None:
+                self._rest(resting=True)
+                self._stopping.wait(UNHEARD)
+                self._rest(resting=False)
         self._send()
 
     def _send(self) -> bool:
         """Everything; False when the server does not take it."""
-        while events := self._unsent or self._written(self._take()):
-            self._unsent = events
+        while self._unsent or (waiting := self._take()):
+            self._unsent = self._unsent or self._written(waiting)
             try:
                 with self._quiet:
-                    self._bus.publish(self._topic, events, self._headers, LAST)
+                    self._heard = self._publish(self._unsent, self._headers, LAST)
             except OperationalError as error:
                 logger.debug("%s", error)
                 return False
             except Exception:
-                logger.exception("%d events could not be told", len(events))
+                logger.exception("%d events could not be told", len(self._unsent))
             self._unsent = []
         return True
 
