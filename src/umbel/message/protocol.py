@@ -238,12 +238,24 @@ def _check(headers: dict[str, Any]) -> float | None:
         value = headers.get(name)
         if type(value) is not int and value is not None:
             raise InvalidTaskError(f"the header {name!r} is {represent(value, 80)}, not a number")
+    for name in ("group", "parent_id"):
+        if headers.get(name) is not None:
+            _make_text(headers, name)
     limits = headers.get("timelimit")
     if limits is not None and limits != _NO_LIMITS:
         _check_limits(limits)
     if headers.get("expires"):
         _read_moment(headers, "expires")
     return _read_moment(headers, "eta") if headers.get("eta") else None
+
+
+def _make_text(headers: dict[str, Any], name: str) -> None:
+    """Results are kept with these names; what a foreign sender made of them must not prevent it."""
+    value = headers[name]
+    if type(value) is not str:
+        value = headers[name] = str(value)
+    if not value.isascii():
+        _check_text(name, value)
 
 
 def _check_text(name: str, value: str) -> None:
