@@ -220,8 +220,8 @@ class Broker(ABC):
     def consume(
         self, queues: Sequence[str], consumer_id: str, records: RecordStore | None = None
     ) -> Consumer:
-        """Register a living consumer and lend messages of these queues to it. Results that come
-        with settlements go to ``records``.
+        """Register a living consumer and lend messages of these queues to it; of none, where there
+        are no queues. Results that come with settlements go to ``records``.
         """
 
     @abstractmethod

@@ -144,6 +144,20 @@ def test_a_process_that_is_replaced_takes_the_queues_that_its_predecessor_took(p
     assert app.send_task("add", args=(1, 2), queue="extra").get(timeout=10) == 3
 
 
+def test_a_process_may_be_replaced_while_no_queue_is_taken(deploy):
+    deployment = deploy()
+    app, node = deployment.app(), deployment.start("-c", "1")
+    app.control.cancel_consumer("celery", reply=True, timeout=5)
+    [killed] = node.children()
+    os.kill(killed, signal.SIGKILL)
+    await_true(lambda: node.children() not in ([], [killed]) and node.ready(), 10)
+    job = app.send_task("add", args=(1, 2))
+
+    app.control.add_consumer("celery", reply=True, timeout=5)
+    assert job.get(timeout=10) == 3
+    assert node.log.count(" died: ") == 1
+
+
 def test_a_worker_ends_when_it_is_told_to_from_afar(pair):
     app, nodes, _ = pair
     job = app.send_task("work", args=("last", 0.5))

@@ -115,7 +115,7 @@ class RedisBroker(Broker):
     def consume(
         self, queues: Sequence[str], consumer_id: str, records: RecordStore | None = None
     ) -> Consumer:
-        if isinstance(queues, str) or not queues:
+        if isinstance(queues, str):
             raise ImproperlyConfigured(f"Queues to consume are a list of names, not {queues!r}")
         return RedisConsumer(
             address=self.address,

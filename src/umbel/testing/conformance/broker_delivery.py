@@ -6,6 +6,7 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
+from contextlib import closing
 
 import pytest
 
@@ -369,6 +370,18 @@ class DeliveryChapter(BrokerKind):
         staying = consume()
         receive(staying)
         assert staying.exchange([], 10).deliveries == []
+
+    def test_a_consumer_of_no_queue_lives_and_receives_nothing(
+        self, broker: Broker, second_broker: Broker
+    ) -> None:
+        broker.publish([message()])
+        with closing(broker.consume([], "idle-1")) as idle:
+            assert second_broker.beat([idle.id]) == []
+            assert idle.exchange([], 5).deliveries == []
+            idle.wait(0.01)
+            assert idle.unpark(["some.task"], 5) == []
+            second_broker.adopt(idle.id).close()
+            assert idle.exchange([], 5).deliveries == []
 
     def test_a_broker_tells_whether_any_consumer_ever_came(
         self, broker: Broker, second_broker: Broker, consume: Consume
