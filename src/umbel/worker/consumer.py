@@ -160,6 +160,11 @@ class ConsumerLoop:
                 self._open()
 
     def _open(self) -> bool:
+        while not (self._draining or self.queues):  # the node was told to leave all of them
+            self.line.announce(ready=True)
+            self.sleep.until_told(LOOK_EVERY)
+            self._obey()
+            self.queues, self._other_queues = self._other_queues or (), None
         while not self._draining:
             try:
                 self.consumer = self.broker.consume(self.queues, self.consumer_id, self.records)
@@ -353,17 +358,15 @@ class ConsumerLoop:
         if not held and (self._draining or self._exhausted()):
             return
         self._wake_at = max(1, (held + 1) // 2)
-        if self._urgent or self._pending() >= self._wake_at:
-            self._wake_at = 0
-            return
-        quick = self._pending() or held > self.pool.slots
-        timeout = SETTLE_WITHIN if quick else LOOK_EVERY
-        if held < self.pool.slots and self.queues and not self._draining:
-            self.sleep.until(timeout, self._watch_broker)
-        else:
-            readable((self.waker.fd, self.line.fd), timeout)
+        if not self._urgent and self._pending() < self._wake_at:
+            quick = self._pending() or held > self.pool.slots
+            timeout = SETTLE_WITHIN if quick else LOOK_EVERY
+            if held < self.pool.slots and self.queues and not self._draining:
+                self.sleep.until(timeout, self._watch_broker)
+            else:
+                self.sleep.until_told(timeout)
+            self.waker.clear()
         self._wake_at = 0
-        self.waker.clear()
 
     def _watch_broker(self, timeout: float, fds: tuple[int, ...]) -> None:
         try:

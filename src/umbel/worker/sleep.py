@@ -42,6 +42,11 @@ class Sleep:
             if place.rise():
                 bell.ring_in(AWAY)
 
+    def until_told(self, timeout: float) -> None:
+        """As ``until``, whatever comes from the broker."""
+        readable((self.waker.fd, self.line.fd), timeout)
+        self.waker.clear()
+
     def _sleep(self, bell: Bell, timeout: float, fds: tuple[int, ...]) -> None:
         end = monotonic() + timeout
         woken = readable((*fds, bell.fd), timeout)

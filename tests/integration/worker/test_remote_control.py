@@ -179,3 +179,21 @@ def test_what_processes_took_that_were_replaced_still_counts(deploy):
         return app.control.inspect(timeout=5).stats()["one@test"]["total"]
 
     await_true(lambda: total() == {"add": 7}, 10)
+
+
+@pytest.mark.parametrize("pool", ["prefork", "asyncio"])
+def test_a_process_that_begins_while_there_is_no_queue_waits_for_one(deploy, pool):
+    deployment = deploy()
+    node = deployment.start("-P", pool, "-c", "1", app="tests.apps.pools", name="one")
+    app = deployment.app()
+    app.control.cancel_consumer("celery", reply=True, timeout=5)
+    first = node.children()
+    os.kill(first[0], signal.SIGKILL)
+    await_true(lambda: node.children() not in ([], first), 10)
+    second = node.children()
+    job = app.send_task("add", args=(1, 2))
+    await_true(node.ready, 10)
+    app.control.add_consumer("celery", reply=True, timeout=5)
+
+    assert job.get(timeout=10) == 3
+    assert node.children() == second
