@@ -10,7 +10,7 @@ import click
 
 from umbel.cli.main import Invocation
 from umbel.cli.numbers import Decimal, Whole
-from umbel.exceptions import NotRegistered
+from umbel.exceptions import NotRegistered, UmbelError
 
 __all__ = ["call"]
 
@@ -41,7 +41,12 @@ def call(obj: Invocation, /, name: str, arguments: str, keywords: str, **options
             options[option] = _moment(options[option], f"--{option}")
     _warn_of_unknown(obj.app, name)
     chosen = {key: value for key, value in options.items() if value is not None}
-    result = obj.app.send_task(name, args=args, kwargs=kwargs, **chosen)
+    try:
+        result = obj.app.send_task(name, args=args, kwargs=kwargs, **chosen)
+    except UmbelError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise click.UsageError(str(error)) from None
     click.echo(result.id)
     if wait is not None:
         value = result.get(timeout=wait, propagate=False)

@@ -62,6 +62,10 @@ def _run(launch: Launch, watching: Watch, taken: Polaroid) -> None:
 
 def _import(path: str) -> type[Polaroid]:
     module, _, name = path.replace(":", ".").rpartition(".")
+    if not (module and name):
+        raise click.BadParameter(
+            f"{path!r} is not the path of a camera, such as proj.cameras.Camera"
+        )
     try:
         found: Any = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:

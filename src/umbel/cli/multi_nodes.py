@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import socket
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import click
 import msgspec
@@ -17,6 +17,8 @@ from umbel.worker.log_setup import expand
 __all__ = ["Node", "Plan", "parse"]
 
 PIDFILE, LOGFILE = "%n.pid", "%n%I.log"
+#: More workers on one machine are a slip of the keyboard.
+_MOST: Final = 1_000
 #: Global options of the command line that a worker is started with again.
 GLOBAL = {"app": "-A", "broker": "-b", "result_backend": "--result-backend"}
 
@@ -116,6 +118,8 @@ def _names(words: Sequence[str], prefix: str) -> list[str]:
         count = int(words[0])
         if count < 1:
             raise click.UsageError("a number of nodes is at least 1")
+        if count > _MOST:
+            raise click.UsageError(f"{count} nodes are too many; at most {_MOST}")
         words = [f"{prefix}{number}" for number in range(1, count + 1)]
     host = socket.gethostname()
     full = [word if "@" in word else f"{word}@{host}" for word in words]

@@ -8,10 +8,15 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 import click
 
 __all__ = ["Occupied", "is_alive", "pidfile", "read_pid", "refuse_occupied"]
+
+
+#: What the kernel takes as a process id.
+_LARGEST: Final = 2**31 - 1
 
 
 class Occupied(click.ClickException):
@@ -26,7 +31,9 @@ def read_pid(path: Path) -> int | None:
         text = path.read_text(encoding="ascii").strip()
     except (FileNotFoundError, UnicodeDecodeError):
         return None
-    return int(text) if text.isdigit() and int(text) > 0 else None
+    except OSError as error:
+        raise Occupied(f"cannot read the pidfile {path}: {error.strerror}") from None
+    return int(text) if text.isdigit() and 0 < int(text) <= _LARGEST else None
 
 
 def is_alive(pid: int) -> bool:

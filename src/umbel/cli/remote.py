@@ -15,6 +15,7 @@ from umbel.cli.command_words import arguments_of, find_command, listed, stamps, 
 from umbel.cli.main import Invocation
 from umbel.cli.numbers import Decimal
 from umbel.cli.replies import NOBODY, destinations, failed, flatten, online, report_missing, show
+from umbel.result.revoking import signal_number
 
 __all__ = ["control", "inspect"]
 
@@ -94,6 +95,10 @@ def _run(
 def _ask(app: Any, name: str, arguments: dict[str, Any], options: dict[str, Any]) -> Any:
     """Revocations are written down first, which ``app.control`` does; the rest is only told."""
     if name in {"revoke", "terminate"}:
+        try:
+            signal_number(arguments.get("signal"))
+        except ValueError as error:
+            raise click.UsageError(f"{name}: {error}") from None
         return getattr(app.control, name)(**arguments, **options)
     if name == "revoke_by_stamped_headers":
         arguments["headers"] = stamps(arguments["headers"])

@@ -23,8 +23,13 @@ NOBODY: Final = 69
 
 
 def destinations(names: str | None) -> list[str]:
-    """The nodes that ``-d`` names."""
-    return [name.strip() for name in (names or "").split(",") if name.strip()]
+    """The nodes that ``-d`` names; none without it."""
+    if names is None:
+        return []
+    found = [name.strip() for name in names.split(",") if name.strip()]
+    if not found:  # an empty variable of a script is not meant for everybody
+        raise click.UsageError("-d names no node")
+    return found
 
 
 def flatten(replies: list[dict[str, Any]]) -> dict[str, Any]:

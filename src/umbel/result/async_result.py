@@ -17,7 +17,7 @@ from umbel.exceptions import ImproperlyConfigured, ResultNotFound, TimeoutError 
 from umbel.message.failure import restore
 from umbel.message.record import ResultRecord
 from umbel.result.awaiting import Awaited
-from umbel.result.revoking import revoke
+from umbel.result.revoking import revoke, signal_number
 from umbel.result.waiting import (
     allow_join_result,
     assert_will_not_block,
@@ -248,6 +248,7 @@ class AsyncResult(Awaited[R]):
         """Take it back, unless it has begun: it never starts, on no worker, and ends as REVOKED.
         With ``terminate`` it is ended when it runs, by ``signal``; with ``wait``, the workers' word is
         awaited, ``timeout`` seconds at most."""
+        signal_number(signal)  # a slip is refused before anything is written down
         revoke(self.app, [self.id], self._backend or self.app.backend)
         told = {"task_id": self.id, "terminate": terminate, "signal": signal or "SIGTERM"}
         self.app.control.broadcast("revoke", told, reply=wait, timeout=timeout)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal as signals
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -11,11 +12,12 @@ from umbel import states
 from umbel.exceptions import TaskRevokedError
 from umbel.message.failure import describe
 from umbel.message.record import ResultRecord
+from umbel.spelling import nearest
 
 if TYPE_CHECKING:
     from umbel.backends.base import ResultBackend
 
-__all__ = ["REMEMBERED", "ids_of", "revoke", "revoked_record"]
+__all__ = ["REMEMBERED", "ids_of", "revoke", "revoked_record", "signal_number"]
 
 #: Seconds for which a broker remembers that a task was revoked.
 REMEMBERED: Final = 7 * 86_400.0
@@ -43,6 +45,21 @@ def ids_of(tasks: Any) -> list[str]:
     except TypeError:
         raise TypeError(f"Tasks are named by their ids or results, not by {tasks!r}") from None
     return list(dict.fromkeys(task_id for part in parts for task_id in ids_of(part)))
+
+
+def signal_number(given: Any) -> int:
+    """The number of a signal that is named in any of the usual ways; TERM where none is."""
+    if given is None:
+        return signals.SIGTERM
+    known = signals.Signals.__members__
+    name = str(given).upper()
+    try:
+        if name.isdecimal() and not isinstance(given, bool):
+            return signals.Signals(int(name))
+        return known[name if name.startswith("SIG") else f"SIG{name}"]
+    except (KeyError, ValueError):
+        offer = nearest(name if name.startswith("SIG") else f"SIG{name}", known)
+        raise ValueError(f"there is no signal {str(given)[:40]!r}{offer}") from None
 
 
 def revoked_record(task_id: str, ttl: float | None, reason: str = "revoked") -> ResultRecord:

@@ -256,3 +256,16 @@ def test_purging_empties_the_queues_of_the_app(app):
     app.send_task("add")
     assert app.control.purge() == 1
     assert app.control.discard_all() == 0
+
+
+@pytest.mark.parametrize("signal", ["KIL", "", 99, True, "-9"])
+def test_a_signal_that_is_none_is_refused_before_anything_is_revoked(app, signal):
+    for refused in (
+        lambda: app.control.revoke("1", terminate=True, signal=signal),
+        lambda: app.control.terminate("1", signal=signal),
+        lambda: app.control.revoke_by_stamped_headers({"a": "1"}, signal=signal),
+        lambda: app.AsyncResult("1").revoke(terminate=True, signal=signal or "x"),
+    ):
+        with pytest.raises(ValueError, match="there is no signal"):
+            refused()
+    assert app.broker.revoked() == {}

@@ -118,6 +118,32 @@ def test_a_named_node_that_is_not_there_is_exit_code_69(umbel, node):
     )
 
 
+@pytest.mark.parametrize("names", ["", ",", " "])
+@pytest.mark.parametrize("words", ["status", "status --ping", "control shutdown", "inspect ping"])
+def test_an_empty_destination_is_nobody_and_not_everybody(umbel, node, words, names):
+    told = node("a@x").heard
+    code, out, err = umbel(*words.split(), "-d", names)
+    assert (code, out) == (2, "")
+    assert "-d names no node" in err
+    assert told == []
+
+
+def test_a_misspelt_signal_revokes_nothing(umbel, node, office):
+    told = node("a@x").heard
+    code, _out, err = umbel("control", "terminate", "KIL", "1")
+    assert code == 2
+    assert "there is no signal 'KIL'; did you mean 'SIGKILL'?" in err
+    assert (told, office.broker.revoked()) == ([], {})
+
+
+def test_a_rate_limit_without_a_rate_is_not_taken_for_none(umbel, node):
+    told = node("a@x").heard
+    code, _out, err = umbel("control", "rate_limit", "mail.send")
+    assert code == 2
+    assert "rate_limit is missing" in err
+    assert told == []
+
+
 def test_two_nodes_of_one_name_are_one_line_of_warning(umbel, node):
     node("a@x"), node("a@x")
     _code, _out, err = umbel("inspect", "ping", "-t", "60")

@@ -93,7 +93,10 @@ def test_only_those_who_are_meant_answer(told, audience, meant):
         ({"method": "ping", "arguments": {"x": 1}}, "ping: got an unexpected keyword argument 'x'"),
         ({"method": "revoke", "arguments": {}}, "missing a required argument: 'task_id'"),
         ({"method": "revoke", "arguments": {"task_id": 5}}, "task_id has to be an id"),
-        ({"method": "terminate", "arguments": {"signal": "SIGWHAT", "task_id": "a"}}, "SIGWHAT"),
+        (
+            {"method": "terminate", "arguments": {"signal": "SIGWHAT", "task_id": "a"}},
+            "no signal 'SIGWHAT'",
+        ),
         ({"method": "add_consumer", "arguments": {"queue": ""}}, "no queue is named"),
     ],
 )

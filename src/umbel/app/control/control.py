@@ -15,7 +15,7 @@ from umbel.app.control.inspection import Inspect
 from umbel.app.control.replies import Reply
 from umbel.exceptions import NodeNotFound
 from umbel.message.audience import Audience
-from umbel.result.revoking import ids_of, revoke
+from umbel.result.revoking import ids_of, revoke, signal_number
 
 if TYPE_CHECKING:
     from umbel.app.app import Umbel
@@ -114,6 +114,7 @@ class Control:
         ids = ids_of(task_id)
         if not ids:
             return [] if kwargs.get("reply") else None
+        signal_number(signal)  # a slip is refused before anything is written down
         revoke(self.app, ids, self.app.backend)
         told = {
             "task_id": ids[0] if len(ids) == 1 and not _several(task_id) else ids,
@@ -137,6 +138,7 @@ class Control:
         **kwargs: Any,
     ) -> Replies:
         """Take back the tasks that carry one of these stamps, and of which a worker knows."""
+        signal_number(signal)
         told = {"headers": dict(headers), "terminate": terminate, "signal": signal}
         return self._tell("revoke_by_stamped_headers", told, destination, kwargs)
 

@@ -24,7 +24,7 @@ logger = logging.getLogger("umbel.worker")
     signature="<task_name> <rate_limit (e.g., 5/s | 5/m | 5/h)>",
 )
 def rate_limit(
-    state: NodeState, task_name: str, rate_limit: str | float | None = None, **_further: Any
+    state: NodeState, task_name: str, rate_limit: str | float | None, **_further: Any
 ) -> dict[str, str]:
     """Let tasks of this name start so often on this node; 0: as often as they like."""
     rates, task = state.worker.options.rates, _task(state, task_name)

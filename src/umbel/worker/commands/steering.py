@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import signal as signals
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from umbel.result.revoking import REMEMBERED
+from umbel.result.revoking import REMEMBERED, signal_number
+from umbel.spelling import nearest
 from umbel.worker.commands.registry import control_command
 from umbel.worker.commands.state import NodeState
 
@@ -27,10 +27,14 @@ def revoke(
 ) -> dict[str, str]:
     """Let no task of these ids start. ``terminate``: end those that run."""
     ids = _ids(task_id)
+    try:
+        number = signal_number(signal)
+    except ValueError as error:
+        return {"error": f"{error}"}
     state.worker.broker.revoke(ids, time.time() + REMEMBERED)
     if not terminate:
         return {"ok": f"tasks {', '.join(ids)} flagged as revoked"}
-    return _terminate(state, ids, signal)
+    return _terminate(state, ids, number)
 
 
 @control_command(
@@ -59,7 +63,9 @@ def revoke_by_stamped_headers(
         if _stamped(one, wanted)
     ]
     if ids:
-        revoke(state, ids, terminate=terminate, signal=signal)
+        reply = revoke(state, ids, terminate=terminate, signal=signal)
+        if "error" in reply:
+            return reply
     return {"ok": f"{len(ids)} tasks of headers {wanted!r} flagged as revoked"}
 
 
@@ -90,7 +96,7 @@ def cancel_consumer(state: NodeState, queue: str, **_further: Any) -> dict[str, 
     """Take no more messages of this queue, until the worker ends."""
     queues = [name for name in state.queues if name != queue]
     if len(queues) == len(state.queues):
-        return {"ok": f"not consuming from {queue!r}"}
+        return {"ok": f"not consuming from {queue!r}{nearest(str(queue), state.queues)}"}
     state.take_from(queues)
     return {"ok": f"no longer consuming from {queue}"}
 
@@ -117,22 +123,11 @@ def _ids(task_id: Any) -> list[str]:
     return list(given)
 
 
-def _terminate(state: NodeState, ids: list[str], signal: Any) -> dict[str, str]:
-    number = _signal(signal)
+def _terminate(state: NodeState, ids: list[str], number: int) -> dict[str, str]:
     found = state.terminate(ids, number)
     if found:
         return {"ok": f"terminate: {', '.join(found)}"}
     return {"ok": f"tasks {', '.join(ids)} flagged as revoked; none of them runs here"}
-
-
-def _signal(given: Any) -> int:
-    """The number of a signal that is named in any of the usual ways; TERM where none is."""
-    if given is None:
-        return signals.SIGTERM
-    if isinstance(given, int) and not isinstance(given, bool):
-        return signals.Signals(given)
-    name = str(given).upper()
-    return signals.Signals[name if name.startswith("SIG") else f"SIG{name}"]
 
 
 def _headers(given: Any) -> dict[str, list[str]]:

@@ -89,6 +89,8 @@ KINDS: Final[dict[str, PoolKind]] = {
     ),
     "threads": PoolKind(make=ThreadsPool, alarm=ThreadAlarm, slots=True),
 }
+_MOST_PROCESSES: Final = 10_000
+_MOST_SLOTS: Final = 1_000_000
 #: Celery's other name.
 _ALIASES: Final = {"processes": "prefork"}
 
@@ -134,7 +136,21 @@ def shape(
                 "--autoscale is about processes that run one task each: use -P prefork, or give "
                 "this pool a fixed size with -c and --processes"
             )
+        _bound(autoscale[1], 1)
         return autoscale[0], 1
     if kind.alone:
-        return 1, (concurrency if kind.slots else 1)
-    return (processes, concurrency) if kind.slots else (concurrency * processes, 1)
+        return _bound(1, concurrency if kind.slots else 1)
+    return _bound(*((processes, concurrency) if kind.slots else (concurrency * processes, 1)))
+
+
+def _bound(processes: int, slots: int) -> tuple[int, int]:
+    """Refuse what no machine has room for; it is a slip of the keyboard."""
+    if processes > _MOST_PROCESSES:
+        raise ImproperlyConfigured(
+            f"{processes} processes are too many for a worker; at most {_MOST_PROCESSES}"
+        )
+    if processes * slots > _MOST_SLOTS:
+        raise ImproperlyConfigured(
+            f"{processes * slots} tasks at once are too many for a worker; at most {_MOST_SLOTS}"
+        )
+    return processes, slots
