@@ -48,6 +48,11 @@ def tracked():
     return "done"
 
 
+@app.task(name="stop_the_loop")
+async def stop_the_loop():
+    asyncio.get_running_loop().stop()
+
+
 @app.task(name="fork")
 def fork():
     """Return twice."""

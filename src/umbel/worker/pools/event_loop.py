@@ -54,7 +54,12 @@ class EventLoopPool(Pool):
     def run(self) -> None:
         """Until stopped."""
         runner = asyncio.Runner()
-        runner.run(self._live())
+        loop = runner.get_loop()
+        life = loop.create_task(self._live())
+        life.add_done_callback(lambda _life: loop.stop())
+        while not life.done():
+            loop.run_forever()  # again where a task has stopped it, which is not for a task to do
+        life.result()
         # Not where a task has ended the loop itself: it would cancel the others, which would be told
         # as their failures. The process ends, and they run again.
         runner.close()
