@@ -6,21 +6,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import math
 import os
-import time
 from collections import Counter
 from uuid import uuid4
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.deployment import await_true
+from tests.apps.fuzzed import make_app
+from tests.deployment import Deployment, await_true
 from tests.fuzz.shapes import anything, envelope, linked, write
 
-from umbel import Umbel
 from umbel.brokers.memory.broker import MemoryBroker
 from umbel.brokers.sql.broker import SqlBroker
 from umbel.events.types import TaskRevoked, TaskSucceeded
@@ -89,32 +87,6 @@ class Accounts:
         moving = sum(queue.ready + queue.lent for queue in queues)
         waiting = sum(queue.delayed for queue in queues) + sum(self.admin.parked().values())
         return moving, sum(self.ended.values()) + waiting + self.admin.dead_count()
-
-
-def make_app(url):
-    app = Umbel(
-        "fuzz", broker=url, backend=url, set_as_current=False, dead_letter_max_count=1_000_000
-    )
-
-    @app.task(name="sum")
-    def add(*args, **kwargs):
-        return sum(args)
-
-    @app.task(name="nap", soft_time_limit=0.05)
-    def nap():
-        end = time.monotonic() + 20
-        while time.monotonic() < end:
-            time.sleep(0.005)
-
-    @app.task(name="nap_async", soft_time_limit=0.05)
-    async def nap_async():
-        await asyncio.sleep(20)
-
-    @app.task(name="errback")
-    def errback(*args):
-        return len(args)
-
-    return app
 
 
 def play(url, pool, batches):
@@ -216,3 +188,28 @@ def test_ids_of_groups_and_parents_that_are_no_text_become_text(tmp_path):
     record = app.backend.load(result.id)
     assert (record.parent_id, record.group_id) == ("['a']", "5")
     app.close()
+
+
+def test_a_worker_with_processes_of_its_own_survives_them_too(tmp_path, redis_url, monkeypatch):
+    monkeypatch.setenv("FUZZ_URL", redis_url)
+    deployment, app = Deployment(tmp_path, redis_url, redis_url), make_app(redis_url)
+    accounts = Accounts(app)
+    try:
+        node = deployment.start("-c", "2", app="tests.apps.fuzzed")
+        children = node.children()
+
+        @FUZZ
+        @given(st.lists(anything, min_size=30, max_size=60))
+        def fuzz(batch):
+            put_raw(app.broker, batch)
+            assert app.tasks["sum"].delay(2, 3).get(timeout=LIMIT) == 5
+            await_true(lambda: accounts.now()[0] == 0, LIMIT, f"{batch}")
+            check_unreadable(app, batch)
+            check_known(app, batch)
+
+        fuzz()
+        assert node.process.poll() is None
+        assert node.children() == children, "a process died"
+    finally:
+        deployment.end()
+        app.close()

@@ -8,6 +8,7 @@ goes (``reply_to``, ``ticket``). Whatever it is, it never ends the worker.
 from __future__ import annotations
 
 import inspect
+import json
 import logging
 import threading
 from collections.abc import Mapping
@@ -112,6 +113,8 @@ class RemoteControl(Service):
         if not isinstance(arguments, Mapping):
             return {"error": f"the arguments of {command.name} have to be named"}
         given = {str(name): value for name, value in arguments.items()}
+        if not _is_text(given):
+            return {"error": f"the arguments of {command.name} hold text that is no Unicode"}
         try:
             inspect.signature(command.run).bind(self.state, **given)
         except TypeError as error:
@@ -140,3 +143,13 @@ class RemoteControl(Service):
         if isinstance(seen, int) and not isinstance(seen, bool):
             return int(clock.adjust(seen))
         return int(clock.forward())
+
+
+def _is_text(given: Mapping[str, Any]) -> bool:
+    """Lone surrogates can be sent, but never written to a broker: what is to be done with them would
+    fail for ever."""
+    try:
+        json.dumps(given, ensure_ascii=False, default=repr).encode()
+    except (ValueError, RecursionError):
+        return False
+    return True
