@@ -149,15 +149,17 @@ class ConsumerLoop:
         self._other_queues = tuple(queues)
         self.waker.set()
 
-    def _change_queues(self) -> None:
-        """When nothing is held: loans belong to a consumer, and a consumer to its queues."""
+    def _change_queues(self) -> bool:
+        """When nothing is held: loans belong to a consumer, and a consumer to its queues. False: it
+        was told to leave meanwhile."""
         self._give_back()
         if self._submitted == self._finished and not self._ended:
             self.queues, self._other_queues = self._other_queues or (), None
             if self.queues:  # else this consumer just takes no more
                 self.close()
                 self._signed_in = False
-                self._open()
+                return self._open()
+        return True
 
     def _open(self) -> bool:
         while not (self._draining or self.queues):  # the node was told to leave all of them
@@ -183,8 +185,8 @@ class ConsumerLoop:
         if not self._settle_aftermath():
             self._give_back()  # who knows how long that takes; and their own would only be added
         ended = self._take_ended()
-        if self._other_queues is not None:
-            self._change_queues()
+        if self._other_queues is not None and not self._change_queues():
+            return
         if self._parked:
             self._unpark(self._room(len(ended)))
         exchange = self._exchange(ended, self._room(len(ended)))
