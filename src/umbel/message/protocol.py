@@ -238,9 +238,10 @@ def _check(headers: dict[str, Any]) -> float | None:
         value = headers.get(name)
         if type(value) is not int and value is not None:
             raise InvalidTaskError(f"the header {name!r} is {represent(value, 80)}, not a number")
-    for name in ("group", "parent_id"):
-        if headers.get(name) is not None:
-            _make_text(headers, name)
+    if headers.get("group") is not None:
+        _make_text(headers, "group")
+    if headers.get("parent_id") is not None:
+        _make_text(headers, "parent_id")
     limits = headers.get("timelimit")
     if limits is not None and limits != _NO_LIMITS:
         _check_limits(limits)
