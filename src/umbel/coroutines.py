@@ -77,7 +77,15 @@ class Runner:
         runner = getattr(self._own, "runner", None)
         if runner is None:
             runner = self._own.runner = asyncio.Runner()
-        return runner.run(coroutine, context=copy_context())
+        loop = runner.get_loop()
+        task = loop.create_task(coroutine, context=copy_context())
+        while True:
+            try:
+                return loop.run_until_complete(task)
+            except RuntimeError:
+                if task.done():
+                    raise
+                # It, or the one before, has stopped the event loop, which is not for it to do.
 
     def leave(self) -> None:
         """This thread runs nothing more: give its event loop back."""

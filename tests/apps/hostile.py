@@ -51,6 +51,8 @@ def tracked():
 @app.task(name="stop_the_loop")
 async def stop_the_loop():
     asyncio.get_running_loop().stop()
+    await asyncio.sleep(0.01)
+    return "gone on"
 
 
 @app.task(name="fork")

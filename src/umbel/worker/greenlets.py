@@ -72,11 +72,12 @@ class GreenletRunner(Runner):
         super().__init__()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._greenlet: gevent.Greenlet[..., Any] | None = None
+        self._closing = False
 
     def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         if self._loop is None:
             self._loop = asyncio.new_event_loop()
-            self._greenlet = gevent.spawn(self._loop.run_forever)
+            self._greenlet = gevent.spawn(self._live, self._loop)
         ended = Event()
         begun: list[asyncio.Task[Any]] = []
         self._loop.call_soon_threadsafe(_begin, coroutine, copy_context(), begun, ended)
@@ -88,9 +89,14 @@ class GreenletRunner(Runner):
 
     def close(self) -> None:
         if self._loop is not None and self._greenlet is not None:
+            self._closing = True
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._greenlet.join()
             self._loop.close()
+
+    def _live(self, loop: asyncio.AbstractEventLoop) -> None:
+        while not self._closing:
+            loop.run_forever()  # again where a task has stopped it, which is not for a task to do
 
 
 def _begin(

@@ -60,13 +60,16 @@ def test_headers_of_a_stranger_do_not_reach_our_own_attributes(hostile, header):
     goes_on(node, app, children)
 
 
-def test_a_task_that_stops_the_event_loop_stops_nothing(deploy):
+@pytest.mark.parametrize("pool", ["asyncio", "gevent", "threads"])
+def test_a_task_that_stops_the_event_loop_stops_nothing(deploy, pool):
     deployment = deploy()
-    node = deployment.start("-P", "asyncio", "-c", "4", app="tests.apps.hostile")
+    size = ("-c", "1") if pool == "threads" else ("-c", "4")
+    node = deployment.start("-P", pool, *size, app="tests.apps.hostile")
     app, children = deployment.app(), node.children()
     beside = app.send_task("work", args=("beside", 0.3))
 
-    app.send_task("stop_the_loop").get(timeout=10)
+    for _ in range(2):
+        assert app.send_task("stop_the_loop").get(timeout=10) == "gone on"
     assert beside.get(timeout=10) == "beside"
     assert deployment.runs.count("start") == {"beside": 1}
     goes_on(node, app, children)
