@@ -17,7 +17,6 @@ from typing import Any
 
 from umbel.brokers.base import (
     Broker,
-    Consumer,
     Delivery,
     Exchange,
     RecordStore,
@@ -25,7 +24,7 @@ from umbel.brokers.base import (
     Verdict,
 )
 from umbel.exceptions import OperationalError
-from umbel.waker import Waker, readable
+from umbel.waker import readable
 from umbel.worker.acknowledgement import Acknowledgement
 from umbel.worker.aftermath import Aftermath
 from umbel.worker.batch import AHEAD, BatchSize
@@ -36,7 +35,7 @@ from umbel.worker.outage import Outage
 from umbel.worker.pools.base import Pool
 from umbel.worker.reception import Reception
 from umbel.worker.revoked import Revoked
-from umbel.worker.sleep import Sleep
+from umbel.worker.seat import Seat
 from umbel.worker.unwritable import written_alone
 from umbel.worker.wear import Wear
 
@@ -73,9 +72,6 @@ class ConsumerLoop:
         watch: Callable[[], None] | None = None,
     ) -> None:
         self.broker = broker
-        self.records = records
-        self.queues = queues
-        self.consumer_id = consumer_id
         self.reception = reception
         self.pool = pool
         self.batch = batch
@@ -88,15 +84,11 @@ class ConsumerLoop:
         self._watch = watch
         #: Held by this thread, except while it runs jobs and somebody watches over it.
         self._lock = threading.RLock()
-        self.consumer: Consumer
-        self._signed_in = False
-        self.waker = Waker()
-        self.sleep = Sleep(line, self.waker)
-        urls = (broker.display_url, getattr(records, "display_url", ""))
-        self.outage = Outage(*urls, line)
+        self.seat = Seat(broker, records, queues, consumer_id, line)
+        self.waker, self.sleep, self.outage = self.seat.waker, self.seat.sleep, self.seat.outage
         self._heartbeat = OwnHeartbeat(broker, self.outage)
         #: While what remains of early acknowledged jobs cannot be stored or sent.
-        self._late_outage = Outage(*urls, line)
+        self._late_outage = Outage(self.outage.broker, self.outage.results, line)
         #: Settlements not yet accepted by the broker.
         self._ended: deque[Settlement] = deque()
         self.aftermath = Aftermath(broker, records)
@@ -112,8 +104,6 @@ class ConsumerLoop:
         self._parked = False
         self._look_at = 0.0
         self._draining = False
-        #: To be taken from, as soon as nothing is held of the present ones.
-        self._other_queues: Sequence[str] | None = None
         self._thread = 0
 
     # The life of the loop ---------------------------------------------------------------------
@@ -123,7 +113,7 @@ class ConsumerLoop:
         self._thread = threading.get_ident()
         self.pool.start(self._done)
         with self._lock:
-            if self._open():
+            if self.seat.open(self._goes_on):
                 self._obey()  # what was said while it started
                 while not self._drained():
                     self._turn()
@@ -146,46 +136,25 @@ class ConsumerLoop:
 
     def take_from(self, queues: Sequence[str]) -> None:
         """Take messages of these queues from now on; what is held comes to its end first."""
-        self._other_queues = tuple(queues)
+        self.seat.take_from(queues)
         self.waker.set()
 
-    def _change_queues(self) -> bool:
-        """When nothing is held: loans belong to a consumer, and a consumer to its queues. False: it
-        was told to leave meanwhile."""
-        self._give_back()
-        if self._submitted == self._finished and not self._ended:
-            self.queues, self._other_queues = self._other_queues or (), None
-            if self.queues:  # else this consumer just takes no more
-                self.close()
-                self._signed_in = False
-                return self._open()
-        return True
+    def _goes_on(self) -> bool:
+        self._obey()
+        return not self._draining
 
-    def _open(self) -> bool:
-        while not (self._draining or self.queues):  # the node was told to leave all of them
-            self.line.announce(ready=True)
-            self.sleep.until_told(LOOK_EVERY)
-            self._obey()
-            self.queues, self._other_queues = self._other_queues or (), None
-        while not self._draining:
-            try:
-                self.consumer = self.broker.consume(self.queues, self.consumer_id, self.records)
-            except OperationalError as error:
-                self.outage.lost(error)
-                self._obey()
-            else:
-                self._signed_in = True
-                self.line.sign(self.consumer.id)
-                self.outage.back()
-                self.line.announce(ready=True)
-                return True
-        return False
+    def _change_queues(self) -> bool:
+        """When nothing is held. False: it was told to leave meanwhile."""
+        self._give_back()
+        if self._submitted != self._finished or self._ended:
+            return True
+        return self.seat.change(self._goes_on)
 
     def _turn(self) -> None:
         if not self._settle_aftermath():
             self._give_back()  # who knows how long that takes; and their own would only be added
         ended = self._take_ended()
-        if self._other_queues is not None and not self._change_queues():
+        if self.seat.changing and not self._change_queues():
             return
         if self._parked:
             self._unpark(self._room(len(ended)))
@@ -243,13 +212,7 @@ class ConsumerLoop:
 
     def close(self) -> None:
         """Leave; what was not settled goes back to its queue."""
-        self.line.announce(ready=False)
-        try:
-            if self._signed_in:
-                self.consumer.close()
-        except OperationalError as error:
-            # The supervisor, or after a while any worker, gives the loans back instead.
-            logger.warning("Could not sign off from %s: %s", self.broker.display_url, error)
+        self.seat.close()
 
     # Settling and receiving ---------------------------------------------------------------------
 
@@ -257,7 +220,7 @@ class ConsumerLoop:
         wishes = list(self._urgent)
         settlements = [*ended, *(wish.settlement for wish in wishes)]
         try:
-            exchange = self.consumer.exchange(settlements, limit)
+            exchange = self.seat.consumer.exchange(settlements, limit)
         except OperationalError as error:
             self._ended.extendleft(reversed(ended))
             self.outage.lost(error)
@@ -267,7 +230,9 @@ class ConsumerLoop:
             if not ended:
                 readable((self.line.fd,), LOOK_EVERY)
             # If it is one of these that cannot be written, it is found when each goes alone.
-            self._ended.extendleft(written_alone(self.consumer, one) for one in reversed(ended))
+            self._ended.extendleft(
+                written_alone(self.seat.consumer, one) for one in reversed(ended)
+            )
             return None
         self.outage.back()
         if exchange.revocations != self.revoked.version:
@@ -281,8 +246,8 @@ class ConsumerLoop:
         for settlement in exchange.refused:
             if settlement.verdict is not Verdict.ACK or settlement.record is not None:
                 self.reception.tell_lost(settlement)
-        if self.consumer.id != self.consumer_id:
-            self._start_anew()
+        if self.seat.renewed():  # what had not begun runs elsewhere
+            self._finished += len(self.pool.withdraw())
         return exchange
 
     def _receive(self, delivery: Delivery) -> None:
@@ -300,7 +265,7 @@ class ConsumerLoop:
             return
         self._look_at = now + LOOK_EVERY
         try:
-            for delivery in self.consumer.unpark(self.reception.tasks.keys(), limit):
+            for delivery in self.seat.consumer.unpark(self.reception.tasks.keys(), limit):
                 self._receive(delivery)
         except OperationalError as error:
             self.outage.lost(error)
@@ -334,7 +299,7 @@ class ConsumerLoop:
 
     def _room(self, ending: int) -> int:
         """How many messages to ask for, when ``ending`` of those held are about to be settled."""
-        if self._draining or self.aftermath or self._other_queues is not None or not self.queues:
+        if self._draining or self.aftermath or self.seat.changing or not self.seat.queues:
             return 0
         held = self._submitted - self._finished - ending
         # Behind a job that takes its time, nothing waits: another worker may be idle.
@@ -363,18 +328,12 @@ class ConsumerLoop:
         if not self._urgent and self._pending() < self._wake_at:
             quick = self._pending() or held > self.pool.slots
             timeout = SETTLE_WITHIN if quick else LOOK_EVERY
-            if held < self.pool.slots and self.queues and not self._draining:
-                self.sleep.until(timeout, self._watch_broker)
+            if held < self.pool.slots and self.seat.queues and not self._draining:
+                self.sleep.until(timeout, self.seat.watch)
             else:
                 self.sleep.until_told(timeout)
             self.waker.clear()
         self._wake_at = 0
-
-    def _watch_broker(self, timeout: float, fds: tuple[int, ...]) -> None:
-        try:
-            self.consumer.wait(timeout, fds)
-        except OperationalError as error:
-            self.outage.lost(error)
 
     def _pending(self) -> int:
         return len(self._ended) + len(self.aftermath)
@@ -386,17 +345,10 @@ class ConsumerLoop:
         if self.line.draining or self._exhausted():
             self._draining = True
         if self.line.orphaned:
-            self._heartbeat.beat(self.consumer_id)
+            self._heartbeat.beat(self.seat.consumer_id)
 
     def _exhausted(self) -> bool:
         return self.wear is not None and self.wear.worn(self._ran)
 
     def _drained(self) -> bool:
         return self._draining and self._submitted == self._finished and not self._ended
-
-    def _start_anew(self) -> None:
-        """The broker had declared this consumer dead: what had not begun runs elsewhere."""
-        self.consumer_id = self.consumer.id
-        self.line.sign(self.consumer_id)
-        for _job in self.pool.withdraw():
-            self._finished += 1
