@@ -25,6 +25,8 @@ __all__: list[str] = []
 
 #: What ``registered`` may tell of a task, when it is asked for it.
 _DEFAULT_ATTRIBUTES = ("exchange", "routing_key", "rate_limit")
+#: Options are values; what else a task has is nobody's business.
+_TOLD_OF_TASKS = (str, int, float, list, tuple, dict)
 #: Delayed messages that ``scheduled`` tells of at most.
 _SCHEDULED_MOST = 1000
 
@@ -96,8 +98,8 @@ def registered(
 
 
 def _with_attributes(name: str, task: Any, attributes: Iterable[str]) -> str:
-    values = ((one, getattr(task, one, None)) for one in attributes)
-    told = [f"{one}={value}" for one, value in values if value is not None]
+    values = ((one, getattr(task, one, None)) for one in attributes if not one.startswith("_"))
+    told = [f"{one}={value}" for one, value in values if isinstance(value, _TOLD_OF_TASKS)]
     return f"{name} [{' '.join(told)}]" if told else name
 
 
