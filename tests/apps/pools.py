@@ -111,8 +111,26 @@ async def async_leave():
 
 @app.task(name="break_the_loop", acks_late=False)
 async def break_the_loop():
-    asyncio.get_running_loop().stop()
+    def leave():
+        raise SystemExit(3)
+
+    asyncio.get_running_loop().call_soon(leave)
     await asyncio.sleep(1)
+
+
+@app.task(name="loop_of_its_own")
+def loop_of_its_own(seconds):
+    return asyncio.run(asyncio.sleep(seconds, "slept"))
+
+
+@app.task(name="inside_a_loop")
+def inside_a_loop():
+    """Whether libraries take this plain function for a part of a coroutine."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 @app.task(name="duties")

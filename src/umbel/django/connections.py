@@ -11,9 +11,12 @@ import logging
 import os
 import threading
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
+from contextvars import Token
+from types import TracebackType
 from typing import Any
 
+from asgiref.sync import SyncToAsync, ThreadSensitiveContext
 from django.core.cache import caches
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -34,7 +37,8 @@ class FreshConnections(Middleware):
     """Closes what must not be reused, in the thread of the task, before and after each run.
 
     It takes part in admitting and settling and not in what surrounds the call, because handlers
-    such as ``on_failure`` use the database after the call has ended.
+    such as ``on_failure`` use the database after the call has ended. What coroutines use surrounds
+    these.
     """
 
     def __init__(self) -> None:
@@ -47,6 +51,9 @@ class FreshConnections(Middleware):
             _close_if_unfit(connection)
         return None
 
+    def around(self, job: Job) -> AbstractContextManager[Any] | None:
+        return _OwnThread() if job.task.is_coroutine else None
+
     def settle(self, job: Job, outcome: Outcome) -> Outcome:  # noqa: ARG002 - the same
         used = connections.all(initialized_only=True)
         for connection in used:
@@ -55,6 +62,31 @@ class FreshConnections(Middleware):
         self._kept.connections = [one for one in used if one.connection is not None]
         _release_caches()
         return outcome
+
+
+class _OwnThread:
+    """Django's database code, when a coroutine calls it, has a thread of this one's own, as that of
+    each request has; the connections of that thread end with the coroutine."""
+
+    _token: Token[ThreadSensitiveContext]
+
+    def __init__(self) -> None:
+        self._context = ThreadSensitiveContext()
+
+    def __enter__(self) -> None:
+        self._token = SyncToAsync.thread_sensitive_context.set(self._context)
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        SyncToAsync.thread_sensitive_context.reset(self._token)
+        thread = SyncToAsync.context_to_thread_executor.pop(self._context, None)
+        if thread is not None:  # there is one if it was needed
+            thread.submit(connections.close_all)
+            thread.shutdown(wait=False)
 
 
 def leave_inherited_connections(parent: int) -> Callable[[], None]:

@@ -1,18 +1,21 @@
 """What gevent does otherwise than threads. Imported where gevent is installed and has patched.
 
-An asyncio event loop takes a thread of the system to itself, and all greenlets share one: so the
-coroutines of all ``async def`` tasks run on one loop.
+The coroutines of all ``async def`` tasks run on one event loop, in a greenlet of its own. asyncio
+keeps in mind which loop runs in a thread of the system, and all greenlets share one: here it is kept
+for each greenlet, or whatever else runs would seem to be inside of the loop.
 """
 
 from __future__ import annotations
 
 import asyncio
+from asyncio.events import _get_running_loop, _set_running_loop
 from collections.abc import Callable, Coroutine
 from contextvars import Context, copy_context
 from typing import Any, NamedTuple
 from weakref import WeakSet
 
 import gevent
+import greenlet
 from gevent.event import Event
 
 from umbel.coroutines import Runner
@@ -43,8 +46,8 @@ class GreenletAlarm(Alarm):
         self._tokens: dict[object, object] = {}
 
     def begin(self) -> object:
-        greenlet = gevent.getcurrent()
-        token = self._tokens[greenlet] = (greenlet, object())
+        here = gevent.getcurrent()
+        token = self._tokens[here] = (here, object())
         return token
 
     def interrupt(self, token: object, error: BaseException) -> None:
@@ -64,15 +67,35 @@ class GreenletAlarm(Alarm):
             timeout.close()
 
 
+class _Insides:
+    """Which greenlet is inside of which event loop, kept at every switch."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[object, asyncio.AbstractEventLoop] = {}
+        self._before = greenlet.settrace(self._on_switch)
+
+    def _on_switch(self, event: Any, switch: tuple[Any, Any]) -> None:
+        origin, target = switch
+        loop = _get_running_loop()
+        if loop is not None:
+            self._waiting[origin] = loop
+        _set_running_loop(self._waiting.pop(target, None))
+        if self._before is not None:
+            self._before(event, switch)
+
+    def close(self) -> None:
+        greenlet.settrace(self._before)
+
+
 class GreenletRunner(Runner):
-    """One event loop in a greenlet of its own, begun with the first coroutine. While it runs, every
-    greenlet seems to be inside of it: a task that calls ``asyncio.run`` itself is refused."""
+    """One event loop in a greenlet of its own, begun with the first coroutine."""
 
     def __init__(self) -> None:
         super().__init__()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._greenlet: gevent.Greenlet[..., Any] | None = None
         self._closing = False
+        self._insides = _Insides()
 
     def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         if self._loop is None:
@@ -93,6 +116,7 @@ class GreenletRunner(Runner):
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._greenlet.join()
             self._loop.close()
+        self._insides.close()
 
     def _live(self, loop: asyncio.AbstractEventLoop) -> None:
         while not self._closing:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from tests.integration.django.conftest import Project
 
 
@@ -65,3 +66,16 @@ def test_a_solo_worker_begins_without_connections_too(project: Project) -> None:
 
     assert not seen["inherited"]
     assert seen["connections"] == 2
+
+
+@pytest.mark.parametrize("pool", ["asyncio", "prefork", "gevent"])
+def test_a_coroutine_has_connections_of_its_own_which_end_with_it(
+    project: Project, pool: str
+) -> None:
+    project.worker("-P", pool, "-c", "1")
+
+    seen = [project.call("orders.tasks.look_async") for _ in range(2)]
+
+    assert [one["orders"] for one in seen] == [[0, 0]] * 2
+    assert [one["opened"] for one in seen] == [1, 2]
+    assert [one["held"] for one in seen] == [1, 1]

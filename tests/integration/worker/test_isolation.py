@@ -36,6 +36,20 @@ def test_a_task_that_exits_ends_no_other(deploy, pool, name):
     assert node.children() == children
 
 
+@pytest.mark.parametrize("pool", ["threads", "gevent"])
+def test_plain_functions_are_not_inside_the_loop_of_coroutines_beside_them(deploy, pool):
+    deployment = deploy()
+    deployment.start("-P", pool, "-c", "20", app="tests.apps.pools")
+    app = deployment.app()
+    coroutines = [app.send_task("async_sleep", args=(0.5,)) for _ in range(5)]
+    loops = [app.send_task("loop_of_its_own", args=(0.01 * number,)) for number in range(10)]
+    plain = [app.send_task("inside_a_loop") for _ in range(10)]
+
+    assert [result.get(timeout=10) for result in plain] == [False] * 10
+    assert [result.get(timeout=10) for result in loops] == ["slept"] * 10
+    assert [result.get(timeout=10) for result in coroutines] == [0.5] * 5
+
+
 def test_a_task_that_breaks_the_event_loop_costs_the_others_a_second_run(deploy):
     deployment = deploy()
     deployment.start("-P", "asyncio", "-c", "2", app="tests.apps.pools")
