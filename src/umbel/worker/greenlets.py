@@ -95,10 +95,12 @@ class GreenletRunner(Runner):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._greenlet: gevent.Greenlet[..., Any] | None = None
         self._closing = False
-        self._insides = _Insides()
+        self._insides: _Insides | None = None
 
     def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         if self._loop is None:
+            if not isinstance(getattr(greenlet.gettrace(), "__self__", None), _Insides):
+                self._insides = _Insides()
             self._loop = asyncio.new_event_loop()
             self._greenlet = gevent.spawn(self._live, self._loop)
         ended = Event()
@@ -116,7 +118,8 @@ class GreenletRunner(Runner):
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._greenlet.join()
             self._loop.close()
-        self._insides.close()
+        if self._insides is not None:
+            self._insides.close()
 
     def _live(self, loop: asyncio.AbstractEventLoop) -> None:
         while not self._closing:
