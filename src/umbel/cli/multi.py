@@ -10,7 +10,6 @@ gets which option is worked out in ``multi_nodes.py``.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shlex
 import signal
@@ -25,6 +24,7 @@ import click
 from umbel.cli.main import Invocation
 from umbel.cli.multi_nodes import Node, parse
 from umbel.cli.pidfile import is_alive, read_pid
+from umbel.cli.worker import worker
 
 __all__ = ["multi"]
 
@@ -53,8 +53,23 @@ def multi(obj: Invocation, words: tuple[str, ...]) -> int:
     command, *rest = words
     if command not in COMMANDS:
         raise click.UsageError(f"multi has no command {command!r}: {', '.join(COMMANDS)}")
+    workdir = obj.values.pop("workdir", None)
+    if workdir:
+        os.chdir(workdir)
     plan = parse(rest, obj.values)
+    if command in ("start", "restart"):
+        check(obj, plan.nodes)
     return COMMANDS[command](plan.nodes, plan.signal)
+
+
+def check(obj: Invocation, nodes: Sequence[Node]) -> None:
+    """Refuse what no worker could be started with, before one is started or stopped."""
+    for node in nodes:
+        words = list(node.command[node.command.index("--detach") :])
+        with worker.make_context("worker", words, parent=click.get_current_context().parent):
+            pass
+        if "--workdir" not in words:  # where it is imported from there, this process cannot tell
+            _ = obj.app
 
 
 def start(nodes: Sequence[Node], _signal: signal.Signals) -> int:
@@ -153,8 +168,15 @@ def tell(nodes: Sequence[Node], number: signal.Signals) -> dict[Node, int]:
         if pid is None:
             click.echo(f"> {node.name}: is not running ({node.pidfile})")
             continue
-        click.echo(f"> {node.name}: {number.name} -> {pid}")
-        with contextlib.suppress(ProcessLookupError):
+        try:
             os.kill(pid, number)
+        except PermissionError:
+            raise click.ClickException(
+                f"{node.name}: the process {pid} belongs to another user ({node.pidfile})"
+            ) from None
+        except ProcessLookupError:
+            click.echo(f"> {node.name}: is not running ({node.pidfile})")
+            continue
+        click.echo(f"> {node.name}: {number.name} -> {pid}")
         told[node] = pid
     return told

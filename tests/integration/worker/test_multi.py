@@ -45,6 +45,12 @@ def test_nodes_are_started_answer_are_restarted_and_stopped(multi, tmp_path):
     assert again.returncode == 0, again.stderr + again.stdout
     assert not is_alive(first)
     assert pid_of(tmp_path, "celery1") not in (None, first)
+    renewed = pid_of(tmp_path, "celery1")
+    for slip in (("-l", "INFOO"), ("-A", "nowhere_to_be_found")):
+        refused = multi("restart", "2", *slip)
+        assert (refused.returncode in (1, 2), refused.stdout) == (True, "")
+        assert slip[1] in refused.stderr
+    assert is_alive(renewed)  # nothing is stopped that could not be started
     stopped = multi("stopwait", "2")
     assert stopped.returncode == 0
     assert stopped.stdout.count("gone") == 2
@@ -84,6 +90,14 @@ def test_what_cannot_be_meant_is_refused(multi, words, said):
 
     assert done.returncode == 2
     assert said in done.stderr
+
+
+def test_the_directory_of_the_command_line_is_that_of_the_workers(multi, tmp_path):
+    inside = ("--workdir", str(tmp_path), "multi")
+    started = multi.deployment.run(*inside, "start", "1", "-P", "solo")
+    assert started.returncode == 0, started.stderr
+    assert is_alive(pid_of(tmp_path, "celery1"))  # %n.pid, in that directory
+    assert "gone" in multi.deployment.run(*inside, "stopwait", "1").stdout
 
 
 def test_a_node_that_does_not_run_is_not_stopped(multi):
