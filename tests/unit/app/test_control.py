@@ -194,6 +194,22 @@ def test_a_node_that_nobody_has_heard_of_is_named_with_the_nearest(app, node):
     assert app.control.ping(["on@x"], timeout=0.05) == []
 
 
+def test_a_node_that_leaves_at_once_when_it_is_told_to_was_there(app, monkeypatch):
+    consumer = app.broker.consume([], "one@x/1/abc")
+    bus = app.broker.bus
+    publish = bus.publish
+
+    def obeyed_at_once(*arguments):
+        reached = publish(*arguments)
+        consumer.close()
+        return reached
+
+    monkeypatch.setattr(bus, "publish", obeyed_at_once)
+    app.control.shutdown(destination=["one@x"])
+    with pytest.raises(NodeNotFound):
+        app.control.shutdown(destination=["one@x"])
+
+
 def test_a_lenient_app_warns_of_it(caplog):
     with Celery("lenient", broker=f"memory://{uuid()}", set_as_current=False) as app:
         app.control.shutdown(destination=["on@x"])

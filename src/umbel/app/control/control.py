@@ -69,9 +69,13 @@ class Control:
             return ask(
                 self.app, command, given, audience, timeout=seconds, limit=limit, callback=callback
             )
+        # Before they are told: who was told to leave may be gone soon.
+        nodes = living_nodes(self.app) if audience.destination else []
         reached = tell(self.app, command, given, audience, seconds)
-        if audience.destination:
-            self._find(audience.destination, reached)
+        if reached is None or reached <= len(
+            nodes
+        ):  # else nodes of Celery, unknown here, listen too
+            self._refuse_missing(audience.destination or (), nodes)
         return None
 
     def inspect(  # noqa: PLR0917 - Celery's positions
@@ -271,11 +275,8 @@ class Control:
         replies: Replies = self.broadcast(command, arguments, destination, **options)
         return replies
 
-    def _find(self, destination: Sequence[str], reached: int | None) -> None:
+    def _refuse_missing(self, destination: Sequence[str], nodes: list[str]) -> None:
         """Refuse names of nodes that nobody has; with a lenient app, warn."""
-        nodes = living_nodes(self.app)
-        if reached is not None and reached > len(nodes):
-            return  # nodes of Celery listen as well, whose names are not known here
         for name in destination:
             if name not in nodes:
                 if self.app.strict:
