@@ -68,9 +68,15 @@ class End:
         self._unsaid = b""
         #: Held while something is said: a line must not begin inside of another.
         self._saying = threading.Lock()
+        #: Held while something is read: two threads must not each get half of a line.
+        self._reading = threading.Lock()
 
     def read(self) -> list[bytes] | None:
         """The lines that have arrived; None: the other side is gone."""
+        with self._reading:
+            return self._arrived()
+
+    def _arrived(self) -> list[bytes] | None:
         try:
             said = os.read(self.fd, _CHUNK)
         except BlockingIOError:
@@ -251,7 +257,8 @@ class Lines:
             until = time.monotonic() + timeout
             while silent and (left := until - time.monotonic()) > 0:
                 silent &= self._ends.keys()
-                ready = readable([ends[pid].fd for pid in silent], min(left, 0.05))
+                fds = [fd for pid in silent if (fd := ends[pid].fd) >= 0]
+                ready = readable(fds, min(left, 0.05))
                 for pid in [pid for pid in silent if ends[pid].fd in ready]:
                     lines = ends[pid].read()
                     if lines is None:

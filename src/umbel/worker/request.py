@@ -9,10 +9,11 @@ from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from umbel.exceptions import DecodeError, InvalidTaskError
+from umbel.exceptions import DecodeError, EncodeError, InvalidTaskError
 from umbel.message.message import Message
 from umbel.message.protocol import decode_body, parse_moment
 from umbel.message.representation import represent
+from umbel.message.serializers import encode
 
 if TYPE_CHECKING:
     from umbel.app.task import Task
@@ -103,12 +104,14 @@ class ReceivedRequest:
         return info
 
     def _shown(self, argsrepr: Any, kwargsrepr: Any) -> tuple[Any, Any]:
-        """The arguments, unless their text hides something of them, or they are large."""
+        """The arguments, unless their text hides something of them, they are large, or JSON, which
+        replies are, has no form for them."""
         if len(self.body) > _LARGE:
             return argsrepr, kwargsrepr
         try:
             args, kwargs, _embed = decode_body(self.message, self._accept)
-        except (DecodeError, InvalidTaskError):
+            encode((args, kwargs))
+        except (DecodeError, EncodeError, InvalidTaskError):
             return argsrepr, kwargsrepr
         texts = ((represent(list(args)), represent(tuple(args)), None), (represent(kwargs), None))
         if argsrepr not in texts[0] or kwargsrepr not in texts[1]:

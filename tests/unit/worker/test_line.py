@@ -5,6 +5,7 @@ import socket
 import threading
 import time
 
+import msgspec
 import pytest
 
 from umbel.worker.board import Board
@@ -174,3 +175,37 @@ def test_what_a_process_says_in_the_end_is_kept(pair):
     lines.remove(7)
 
     assert lines.totals == {"add": 3}
+
+
+def test_two_threads_that_read_do_not_each_get_half_of_a_line(pair):
+    lines, line = pair
+    heard = []
+
+    def hear():
+        while (arrived := line._end.read()) is not None:
+            heard.extend(arrived)
+
+    listeners = [threading.Thread(target=hear, daemon=True) for _ in range(2)]
+    for listener in listeners:
+        listener.start()
+    for number in range(20):
+        lines.tell("long", number=number, text="x" * 100_000)
+    lines.remove(7)
+    for listener in listeners:
+        listener.join(10)
+
+    read = {msgspec.json.decode(one)["arguments"]["number"] for one in heard}
+    assert read == set(range(20))
+
+
+def test_a_child_that_leaves_while_it_is_asked_is_left_out(pair):
+    lines, line = pair
+    answers = []
+    question = threading.Thread(target=lambda: answers.append(lines.ask("anything", timeout=0.3)))
+    question.start()
+    while not line.read():
+        pass
+    lines._ends[7].close()  # as when it is buried; who asks has looked it up before
+    question.join(10)
+
+    assert answers == [[]]

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import logging
+import threading
 from contextlib import closing
 
 import pytest
+from msgspec.structs import replace
 
 from umbel.app.deployment import worker_values
 from umbel.brokers.bus import Notice
 from umbel.events.emitter import Emitter
+from umbel.message.serializers import accepted_types
 from umbel.remote import control_command, inspect_command
+from umbel.worker.commands import state as state_module
 from umbel.worker.commands.registry import COMMANDS
 from umbel.worker.options import WorkerOptions
+from umbel.worker.pools import kinds
 from umbel.worker.worker import Worker
 
 TOPIC = "celery.pidbox"
@@ -178,3 +183,38 @@ def test_what_a_node_tells_of_itself_has_the_form_of_celery(told, method):
         "revoked": lambda: reply == [],
     }
     assert expected[method]()
+
+
+class _Odd:
+    def __repr__(self):
+        return "Odd"
+
+
+def test_arguments_that_json_cannot_say_are_told_as_text_and_keep_no_reply(app, remote, told):
+    app.conf.accept_content = ["json", "pickle"]
+    accept = accepted_types(app.conf.accept_content)
+    remote.state.worker.options = replace(remote.state.worker.options, accept=accept)
+    app.send_task("known", (_Odd(),), countdown=60, serializer="pickle")
+    app.send_task("known", (1,), countdown=61, serializer="pickle")
+
+    [(payload, _)] = told({"method": "scheduled"})
+    assert [one["request"]["args"] for one in payload["node@here"]] == ["(Odd,)", [1]]
+
+
+def test_a_child_that_is_forked_while_queues_change_knows_the_old_ones_or_is_told(remote):
+    state = remote.state
+    with remote.quiet:  # as while the supervisor forks
+        thread = threading.Thread(target=state.take_from, args=(["other"],))
+        thread.start()
+        thread.join(0.05)
+        assert list(state.worker.supervisor.options.queues) == ["celery", "other"]
+    thread.join(10)
+    assert state.worker.supervisor.options.queues == ("other",)
+
+
+def test_signals_for_tasks_that_run_elsewhere_are_not_remembered(remote, monkeypatch):
+    monkeypatch.setattr(state_module.kinds, "find", lambda _name: kinds.KINDS["prefork"])
+    state = remote.state
+
+    assert state.terminate(["a", "b"], 15) == []
+    assert state.worker.ended_by == {}

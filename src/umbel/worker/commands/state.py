@@ -36,19 +36,22 @@ class NodeState:
         that it holds have ended."""
         self.queues = tuple(queues)
         supervisor = self.worker.supervisor
-        supervisor.options = replace(supervisor.options, queues=self.queues)
+        with self.worker.steward.quiet:  # a child that is forked later begins with it
+            supervisor.options = replace(supervisor.options, queues=self.queues)
         self.lines.ask("consume", queues=list(queues))
 
     def terminate(self, ids: Sequence[str], signal: int) -> list[str]:
         """End these tasks where they run on this node; those found. With ``prefork`` their processes
         are killed, whatever the signal; in the other pools ``TaskTerminated`` is raised inside."""
         worker = self.worker
-        for task_id in ids:
-            worker.ended_by[task_id] = signal
-        if kinds.find(worker.options.pool).ends_jobs:
-            return worker.supervisor.terminate(frozenset(ids))
-        told = self.lines.ask("interrupt", ids=list(ids))
-        return [task_id for found in told for task_id in found or ()]
+        if not kinds.find(worker.options.pool).ends_jobs:
+            told = self.lines.ask("interrupt", ids=list(ids))
+            return [task_id for found in told for task_id in found or ()]
+        worker.ended_by |= dict.fromkeys(ids, signal)
+        found = worker.supervisor.terminate(frozenset(ids))
+        for task_id in set(ids).difference(found):  # most run on other nodes, if at all
+            worker.ended_by.pop(task_id, None)
+        return found
 
     def leave(self) -> None:
         """Finish what runs and end the worker, as after TERM."""
