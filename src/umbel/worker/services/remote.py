@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from umbel.brokers.bus import Bus, Listener, Notice
-from umbel.exceptions import OperationalError
+from umbel.exceptions import EncodeError, OperationalError
 from umbel.message.audience import Audience
 from umbel.message.tracebacks import one_line
 from umbel.service import Service
@@ -88,7 +88,11 @@ class RemoteControl(Service):
             if not isinstance(request, Mapping) or not self.is_for_us(request):
                 return
             reply = self.answer(request)
-            self._reply(request, notice, reply)
+            try:
+                self._reply(request, notice, reply)
+            except EncodeError as error:  # a command of the project; who asked need not wait
+                logger.error("The reply of a command: %s", error)  # noqa: TRY400 - one line says it
+                self._reply(request, notice, {"error": f"EncodeError: {one_line(error)}"})
         except OperationalError as error:
             logger.warning("A reply of remote control could not be sent: %s", error)
         except Exception:
