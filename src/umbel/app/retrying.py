@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from umbel.app.arguments import Arguments
 from umbel.exceptions import OperationalError, Reject, Retry, TaskPredicate
+from umbel.message.representation import represent
 
 if TYPE_CHECKING:
     from umbel.app.context import Context
@@ -70,8 +71,9 @@ def retry(
     if max_retries is not None and retries > max_retries:
         if exc is not None:
             _raise(exc)
+        shown, named = _shown(request, args, kwargs)
         raise task.MaxRetriesExceededError(
-            f"Can't retry {task.name}[{request.id}] args:{args} kwargs:{kwargs}",
+            f"Can't retry {task.name}[{request.id}] args:{shown} kwargs:{named}",
             task_args=args,
             task_kwargs=kwargs,
         )
@@ -97,6 +99,18 @@ def retry(
     if throw:
         raise made
     return made
+
+
+def _shown(request: Context, args: Any, kwargs: Any) -> tuple[Any, Any]:
+    """These arguments, or the text in whose place the sender wants it shown, to hide something."""
+    headers = {} if request.message is None else request.message.headers
+    own, named = request.args or (), request.kwargs or {}
+    usual = (None, represent(tuple(own)), represent(list(own)))
+    if (text := headers.get("argsrepr")) not in usual:
+        args = text
+    if (text := headers.get("kwargsrepr")) not in (None, represent(named)):
+        kwargs = text
+    return args, kwargs
 
 
 def _send_again(signature: Signature) -> None:

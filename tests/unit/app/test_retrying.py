@@ -155,6 +155,16 @@ def test_after_too_many_retries_without_a_cause_that_is_said(task, running):
     assert isinstance(raised.value, task.MaxRetriesExceededError)
 
 
+def test_what_the_sender_hides_stays_hidden_after_too_many_retries(task, running):
+    with (
+        running(task, ("secret",), {"y": "secret"}, retries=3, argsrepr="(…)", kwargsrepr="{…}"),
+        pytest.raises(MaxRetriesExceededError, match=r"args:\(…\) kwargs:\{…\}") as raised,
+    ):
+        task.retry()
+
+    assert raised.value.task_args == ["secret"]
+
+
 def test_the_call_may_allow_more_or_fewer_retries(task, running):
     with running(task, (1,), retries=3), pytest.raises(Retry):
         task.retry(max_retries=4)
