@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import resource
+import sys
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 from statistics import median
 
@@ -15,8 +17,10 @@ from tests.integration.sqlite.processes import child
 from umbel.brokers.base import Settlement, Verdict
 from umbel.brokers.sql.broker import SqlBroker
 from umbel.drivers.sql import sqlite_watch
+from umbel.drivers.sql.sqlite_watch import LogNotice
 from umbel.testing.conformance.steps import receive
 from umbel.testing.messages import message, record
+from umbel.waker import readable
 
 DESCRIPTORS = Path("/proc/self/fd")
 
@@ -162,3 +166,20 @@ def test_a_wait_leaves_no_descriptor_behind(backend):
     for _ in range(5):
         assert backend.wait("task-1", 0.01) is None
     assert len(list(DESCRIPTORS.iterdir())) == before
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the kernel's notice is Linux's")
+def test_a_log_that_was_made_anew_is_watched_again_also_under_the_same_number(tmp_path):
+    log = tmp_path / "queue.db-wal"
+    log.write_bytes(b"first")
+    with closing(LogNotice(tmp_path / "queue.db")) as notice:
+        assert notice.arm()
+        assert notice.clear()
+        log.unlink()
+        log.write_bytes(b"second")
+
+        assert not notice.clear()
+        assert notice.arm()
+        assert notice.clear()
+        log.write_bytes(b"third")
+        assert readable((notice.fd,), 5.0) == [notice.fd]

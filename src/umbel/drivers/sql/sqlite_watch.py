@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import os
 import select
+import struct
 import sys
 import time
 from collections.abc import Callable, Collection, Hashable
@@ -34,7 +35,13 @@ _MISSES = 2
 _DEAF_FOR = 60.0
 
 _IN_MODIFY = 0x2
-_EVENTS = 4096
+#: The file was deleted, and the watch with it.
+_IN_IGNORED = 0x8000
+#: ``struct inotify_event`` without its name, which files that are watched themselves do not have.
+_EVENT = struct.Struct("iIII")
+_EVENTS = 256 * _EVENT.size
+#: Seconds that one goes without notice at a time: perhaps there is a log by then.
+_WITHOUT_NOTICE = 1.0
 
 
 class LogNotice:
@@ -67,13 +74,18 @@ class LogNotice:
         self._file = file
         return True
 
-    def clear(self) -> None:
-        """Forget what has been notified until now."""
+    def clear(self) -> bool:
+        """Forget what has been notified until now. False: the log is gone, and what has taken its
+        place, maybe under the same number, is not watched."""
+        there = True
         try:
-            while len(os.read(self.fd, _EVENTS)) == _EVENTS:
-                pass
+            while events := os.read(self.fd, _EVENTS):
+                there = there and not _tell_of_end(events)
         except BlockingIOError:
             pass
+        if not there:
+            self.close()
+        return there
 
     def close(self) -> None:
         if self.fd >= 0:
@@ -100,13 +112,12 @@ class SqliteWatch(Watch):
         self._known = self._version()
 
     def wait(self, timeout: float, fds: Collection[int] = ()) -> None:
-        deadline = time.monotonic() + timeout
-        armed = time.monotonic() >= self._deaf_until and self._notice.arm()
+        now = time.monotonic()
+        armed = now >= self._deaf_until and self._arm()
+        deadline = now + (timeout if armed else min(timeout, _WITHOUT_NOTICE))
         poll = select.poll()
         for fd in (*fds, self._notice.fd) if armed else fds:
             poll.register(fd, select.POLLIN)
-        if armed:
-            self._notice.clear()
         soon_until, looks, slept = 0.0, 0, False
         while not self._changed():
             now = time.monotonic()
@@ -123,11 +134,16 @@ class SqliteWatch(Watch):
             if len(readable) > noticed:
                 return
             if noticed:
-                self._notice.clear()
+                if not self._notice.clear():
+                    return
                 self._missed = 0
                 soon_until, looks, slept = time.monotonic() + _SOON, 0, False
         if slept:
             self._miss()
+
+    def _arm(self) -> bool:
+        notice = self._notice
+        return notice.arm() and (notice.clear() or (notice.arm() and notice.clear()))
 
     def close(self) -> None:
         if self._pid == os.getpid():
@@ -159,6 +175,10 @@ def _pause(looks: int) -> None:
     """Between looks for a commit that is under way."""
     if looks > _AT_ONCE:
         time.sleep(min(_SOON_LAST, _SOON_FIRST * (looks - _AT_ONCE)))
+
+
+def _tell_of_end(events: bytes) -> bool:
+    return any(mask & _IN_IGNORED for _watch, mask, _cookie, _length in _EVENT.iter_unpack(events))
 
 
 def _load_libc() -> ctypes.CDLL | None:
