@@ -9,8 +9,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 from umbel.brokers.base import Broker
+from umbel.message.stamps import marks_of
 
 __all__ = ["Revoked"]
 
@@ -34,12 +36,16 @@ class Revoked:
         if first is not None:
             first()
 
-    def holds(self, task_id: str) -> bool:
-        """Whether this task may not start. Raises ``OperationalError`` when that cannot be asked."""
+    def holds(self, task_id: str, stamps: Any = None) -> bool:
+        """Whether the task of this id, or with one of these stamps, may not start. Raises
+        ``OperationalError`` when that cannot be asked."""
         if self._loaded != self.version:
             self._load()
-        until = self._until.get(task_id)
-        return until is not None and until > time.time()
+        known = self._until
+        if task_id in known and known[task_id] > time.time():
+            return True
+        marks = marks_of(stamps) & known.keys() if stamps else ()
+        return any(known[mark] > time.time() for mark in marks)
 
     def _load(self) -> None:
         with self._lock:

@@ -202,3 +202,28 @@ def test_a_process_that_begins_while_there_is_no_queue_waits_for_one(deploy, poo
 
     assert job.get(timeout=10) == 3
     assert node.children() == second
+
+
+def test_stamped_tasks_are_taken_back_whether_they_wait_or_run(deploy):
+    deployment = deploy()
+    app = deployment.app()
+    stamps = {"stamped_headers": ["order"], "stamps": {"order": "7"}}
+    waiting = [app.send_task("work", args=(n, 0.0), **stamps) for n in range(3)]
+    other = app.send_task(
+        "work", args=("other", 0.0), stamped_headers=["order"], stamps={"order": "8"}
+    )
+    app.control.revoke_by_stamped_headers({"order": "7"})
+    deployment.start("-c", "1", app="tests.apps.pools")
+
+    assert other.get(timeout=10) == "other"
+    for job in waiting:
+        with pytest.raises(TaskRevokedError):
+            job.get(timeout=10)
+    running = app.send_task(
+        "work", args=("x", 30.0), stamped_headers=["kind"], stamps={"kind": ["a", "b"]}
+    )
+    await_true(lambda: deployment.runs.count("start")["x"], 10)
+    app.control.revoke_by_stamped_headers({"kind": "b"}, terminate=True)
+    with pytest.raises(TaskRevokedError, match="terminated"):
+        running.get(timeout=10)
+    assert set(deployment.runs.count("start")) == {"other", "x"}

@@ -218,3 +218,15 @@ def test_signals_for_tasks_that_run_elsewhere_are_not_remembered(remote, monkeyp
 
     assert state.terminate(["a", "b"], 15) == []
     assert state.worker.ended_by == {}
+
+
+def test_revoked_stamps_are_remembered_and_are_no_ids(told, app):
+    request = {"method": "revoke_by_stamped_headers", "arguments": {"headers": {"order": ["7"]}}}
+    [(payload, _)] = told(request)
+
+    assert payload["node@here"] == {"ok": "tasks with stamp:order=7 flagged as revoked"}
+    assert list(app.broker.revoked()) == ["stamp:order=7"]
+    [(payload, _)] = told({"method": "revoked"})
+    assert payload["node@here"] == []
+    [(payload, _)] = told({"method": "revoke_by_stamped_headers", "arguments": {"headers": 5}})
+    assert "mapping of stamps" in payload["node@here"]["error"]

@@ -7,6 +7,7 @@ worker. Only a revocation is kept, by the broker, before anybody is told.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,8 @@ from umbel.app.control.inspection import Inspect
 from umbel.app.control.replies import Reply
 from umbel.exceptions import NodeNotFound
 from umbel.message.audience import Audience
-from umbel.result.revoking import ids_of, revoke, signal_number
+from umbel.message.stamps import marks_of
+from umbel.result.revoking import REMEMBERED, ids_of, revoke, signal_number
 
 if TYPE_CHECKING:
     from umbel.app.app import Umbel
@@ -141,8 +143,10 @@ class Control:
         signal: str = _TERM,
         **kwargs: Any,
     ) -> Replies:
-        """Take back the tasks that carry one of these stamps, and of which a worker knows."""
+        """Take back the tasks that carry one of these stamps: none of them starts, on any worker,
+        also after restarts. With ``terminate`` those that run are ended."""
         signal_number(signal)
+        self.app.broker.revoke(sorted(marks_of(headers)), time.time() + REMEMBERED)
         told = {"headers": dict(headers), "terminate": terminate, "signal": signal}
         return self._tell("revoke_by_stamped_headers", told, destination, kwargs)
 

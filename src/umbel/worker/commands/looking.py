@@ -16,6 +16,7 @@ from typing import Any
 
 from umbel.drivers.url import hide_password
 from umbel.message.message import Message
+from umbel.message.stamps import is_stamp
 from umbel.version import VERSION
 from umbel.worker.commands.registry import inspect_command
 from umbel.worker.commands.state import NodeState
@@ -78,7 +79,11 @@ def _request(state: NodeState, message: Message) -> dict[str, Any]:
 @inspect_command(alias="dump_revoked")
 def revoked(state: NodeState) -> list[str]:
     """The ids of the tasks that may not start, on any node."""
-    return sorted(state.worker.broker.revoked())
+    return _revoked(state)
+
+
+def _revoked(state: NodeState) -> list[str]:
+    return sorted(one for one in state.worker.broker.revoked() if not is_stamp(one))
 
 
 @inspect_command(
@@ -264,7 +269,7 @@ def hello(
     """Of nodes of Celery that start and ask for what the others know."""
     if from_node == state.hostname:
         return None
-    return {"revoked": sorted(state.worker.broker.revoked()), "clock": state.app.clock.forward()}
+    return {"revoked": _revoked(state), "clock": state.app.clock.forward()}
 
 
 def _resident(pid: int) -> float | None:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from umbel.message.stamps import marks_of
 from umbel.result.revoking import REMEMBERED, signal_number
 from umbel.spelling import nearest
 from umbel.worker.commands.registry import control_command
@@ -53,20 +54,16 @@ def revoke_by_stamped_headers(
     signal: Any = None,
     **_further: Any,
 ) -> dict[str, str]:
-    """End, or let not start, the tasks that this node holds whose stamps have one of these values."""
-    wanted = _headers(headers)
-    ids = [
-        one["id"]
-        for order in ("active", "reserved")
-        for told in state.lines.ask(order)
-        for one in told or ()
-        if _stamped(one, wanted)
-    ]
-    if ids:
-        reply = revoke(state, ids, terminate=terminate, signal=signal)
-        if "error" in reply:
-            return reply
-    return {"ok": f"{len(ids)} tasks of headers {wanted!r} flagged as revoked"}
+    """Let no task with one of these stamps start; ``terminate``: end those that run."""
+    marks = marks_of(_headers(headers))
+    state.worker.broker.revoke(sorted(marks), time.time() + REMEMBERED)
+    told = f"tasks with {', '.join(sorted(marks))} flagged as revoked"
+    if terminate:
+        running = (one for active in state.lines.ask("active") for one in active or ())
+        ids = [one["id"] for one in running if marks & marks_of(one.get("stamps"))]
+        if ids:
+            return revoke(state, ids, terminate=True, signal=signal)
+    return {"ok": told}
 
 
 @control_command(
@@ -130,22 +127,9 @@ def _terminate(state: NodeState, ids: list[str], number: int) -> dict[str, str]:
     return {"ok": f"tasks {', '.join(ids)} flagged as revoked; none of them runs here"}
 
 
-def _headers(given: Any) -> dict[str, list[str]]:
+def _headers(given: Any) -> Mapping[str, Any]:
     if isinstance(given, list):
         given = dict(one.partition("=")[::2] for one in given)
-    if not isinstance(given, Mapping):
+    if not (isinstance(given, Mapping) and given):
         raise TypeError("headers has to be a mapping of stamps to values")
-    return {str(name): _values(value) for name, value in given.items()}
-
-
-def _values(value: Any) -> list[str]:
-    return [str(one) for one in value] if isinstance(value, list | tuple) else [str(value)]
-
-
-def _stamped(request: Mapping[str, Any], wanted: Mapping[str, list[str]]) -> bool:
-    stamps = request.get("stamps") or {}
-    return any(
-        set(_values(stamps[name])) & set(values)
-        for name, values in wanted.items()
-        if name in stamps
-    )
+    return given

@@ -19,7 +19,7 @@ class Revocation(Middleware):
 
     def admit(self, job: Job) -> Outcome | None:
         try:
-            if not self.revoked.holds(job.message.id):
+            if not self.revoked.holds(job.message.id, job.message.headers.get("stamps")):
                 return None
         except OperationalError as error:  # it goes back, and is asked about when it comes again
             return Outcome(states.REJECTED, error=Reject(str(error), requeue=True))
