@@ -8,6 +8,7 @@ not settled yet: they run again, but it was not they who killed the process.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import Enum
@@ -66,8 +67,8 @@ class Death(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Rescuer:
-    """``rescue`` may be called twice for one death, and by several workers at once: each loan
-    still ends exactly once."""
+    """Belongs to one thread. ``rescue`` and ``settle`` may be called twice for one death, and by
+    several workers at once: each loan still ends exactly once."""
 
     def __init__(
         self,
@@ -89,8 +90,25 @@ class Rescuer:
         self.wills = wills
         #: Of those that are about to be settled, by their loans.
         self._errors: dict[str, BaseException] = {}
+        #: What was settled, and with what error, and nobody was told of yet.
+        self._untold: deque[tuple[Delivery, Settlement, BaseException | None]] = deque()
 
     def rescue(self, death: Death) -> int:
+        """``settle``, and tell of it."""
+        count = self.settle(death)
+        self.tell()
+        return count
+
+    def tell(self) -> None:
+        """Call ``ended`` and ``failed`` for what was settled since the last time. They may take
+        their time, and must not be waited for while others wait for whoever settles."""
+        while self._untold:
+            delivery, settlement, error = self._untold.popleft()
+            self.ended(delivery, settlement)
+            if error is not None and self.failed is not None:
+                self.failed(delivery, error)
+
+    def settle(self, death: Death) -> int:
         """Settle everything the dead consumer still holds; how many messages that were."""
         consumer = self.broker.adopt(death.consumer_id, self.records)
         deliveries = consumer.lent()
@@ -104,9 +122,7 @@ class Rescuer:
             for settlement in chunk:
                 error = self._errors.pop(settlement.delivery.loan, None)
                 if settlement.delivery.loan not in refused:
-                    self.ended(settlement.delivery, settlement)
-                    if error is not None and self.failed is not None:
-                        self.failed(settlement.delivery, error)
+                    self._untold.append((settlement.delivery, settlement, error))
         consumer.close()
         if death.acknowledged and self.records is not None and death.cause is not Cause.SILENT:
             self.records.store_many(

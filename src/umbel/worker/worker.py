@@ -108,8 +108,9 @@ class Worker:
         self._leaving = False
         if kind.watch is not None:
             self.supervisor.close_in_child.append(kind.watch())
-        if self.health is not None:
-            self.supervisor.close_in_child.append(self.health.disown)
+        for service in (self.health, self.remote):
+            if service is not None:
+                self.supervisor.close_in_child.append(service.disown)
 
     def run(self) -> int:
         """Work until a signal says stop; the exit code."""

@@ -227,3 +227,21 @@ def test_stamped_tasks_are_taken_back_whether_they_wait_or_run(deploy):
     with pytest.raises(TaskRevokedError, match="terminated"):
         running.get(timeout=10)
     assert set(deployment.runs.count("start")) == {"other", "x"}
+
+
+def test_a_process_that_outlives_its_supervisor_does_not_seem_to_listen(deploy):
+    deployment = deploy()
+    node = deployment.start("-c", "1", app="tests.apps.pools", name="one")
+    app = deployment.app()
+    job = app.send_task("work", args=("long", 3.0))
+    await_true(lambda: deployment.runs.count("start")["long"], 10)
+
+    def listening():
+        return app.broker.bus.publish("celery.pidbox", {})
+
+    if listening() is None:
+        pytest.skip("this kind of broker does not know who listens")
+    node.signal(signal.SIGKILL)
+    node.wait()
+    await_true(lambda: listening() == 0, 2)
+    assert job.get(timeout=20) == "long"

@@ -290,3 +290,13 @@ def test_a_worker_that_stops_stores_what_it_still_can(broker, clock, records, st
     steward.join(5)
 
     assert records.load("late").status == FAILURE
+
+
+def test_what_projects_are_told_of_a_rescue_holds_up_no_fork(steward, consume):
+    held = []
+    steward.rescuer.ended = lambda *_both: held.append(steward.quiet.locked())
+    consume("dead")
+    steward.bury(Death(consumer_id="dead", cause=Cause.CRASHED))
+    steward._bury_all()
+
+    assert held == [False]

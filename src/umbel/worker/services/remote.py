@@ -59,6 +59,11 @@ class RemoteControl(Service):
         super().stop()
         self._waker.set()
 
+    def disown(self) -> None:
+        """In a forked child: it does not listen, nor seem to when its supervisor is gone."""
+        if self._listener is not None:
+            self._listener.close()
+
     def run(self) -> None:
         while not self.stopping:
             try:

@@ -126,7 +126,7 @@ class Steward(Service):
         all_buried = True
         for _ in range(len(self._deaths)):
             death = self._deaths[0]
-            buried = self._try(partial(self.rescuer.rescue, death))
+            buried = self._try(partial(self.rescuer.settle, death))
             self._deaths.popleft()
             if not buried:
                 self._deaths.append(death)
@@ -144,7 +144,16 @@ class Steward(Service):
             logger.exception("The steward could not do one of its duties")
         else:
             return True
+        finally:
+            self._tell()
         return False
+
+    def _tell(self) -> None:
+        """Code of the project hears of it: not while it is quiet, for it may take its time."""
+        try:
+            self.rescuer.tell()
+        except Exception:
+            logger.exception("The end of a task could not be told")
 
     def _rescue_silent(self) -> None:
         """Consumers that were silent at the last look and still are. A single look would condemn
@@ -158,7 +167,7 @@ class Steward(Service):
     def _rescue_one(self, death: Death) -> None:
         """What is wrong with the loans of one consumer does not keep those of others."""
         try:
-            self.rescuer.rescue(death)
+            self.rescuer.settle(death)
         except OperationalError:
             raise
         except Exception:
