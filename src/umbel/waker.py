@@ -48,7 +48,8 @@ class Waker:
                 os.close(fd)
 
     def __del__(self) -> None:
-        if hasattr(self, "_write_fd"):
+        # When the interpreter ends, modules may be gone before what they made.
+        if hasattr(self, "_write_fd") and os is not None:
             self.close()
 
 

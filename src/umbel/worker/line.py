@@ -125,7 +125,8 @@ class End:
             os.close(fd)
 
     def __del__(self) -> None:
-        if hasattr(self, "fd"):
+        # When the interpreter ends, modules may be gone before what they made.
+        if hasattr(self, "fd") and os is not None:
             self.close()
 
 
