@@ -88,7 +88,9 @@ def test_at_the_end_what_runs_has_ended_and_the_rest_waits_on_its_queue(app, poo
 
 def test_nothing_of_it_is_left(app, pool):
     def threads():
-        return {thread.name for thread in threading.enumerate() if "umbel" in thread.name}
+        names = {thread.name for thread in threading.enumerate() if "umbel" in thread.name}
+        # Those of callers inside event loops are of the process, and a few more come when needed.
+        return {name for name in names if not name.startswith("umbel-offload")}
 
     def opened():
         gc.collect()
@@ -105,9 +107,9 @@ def test_nothing_of_it_is_left(app, pool):
         run()
 
     until = time.monotonic() + 10  # threads of an executor end a moment later
-    while threads() != before and time.monotonic() < until:
+    while threads() - before and time.monotonic() < until:
         time.sleep(0.01)
-    assert threads() == before
+    assert threads() <= before
     assert opened() == files
 
 
